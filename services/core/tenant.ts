@@ -1,0 +1,56 @@
+import type { TenantId } from "./ids.ts";
+
+/** Suspended tenants keep their keys; nothing of them verifies. */
+export type TenantState = "ACTIVE" | "DISABLED";
+
+/** What a tenant decides for itself. Spans in seconds. */
+export interface TenantSettings {
+  /** What new SECRET keys may begin with; the first is the default. Never empty. */
+  readonly secretPrefixes: readonly string[];
+  /** What new PUBLIC keys may begin with; the first is the default. Never empty. */
+  readonly publicPrefixes: readonly string[];
+  /** Prefixes that no new key gets, and that still verify. */
+  readonly retiredPrefixes: readonly string[];
+  /** What new macaroons begin with. */
+  readonly macaroonPrefix: string;
+  /** Macaroon prefixes that still verify. */
+  readonly retiredMacaroonPrefixes: readonly string[];
+  /** Life of a key that names none, and the longest life if "never" isn't allowed. */
+  readonly keyTtlSeconds: number;
+  /** Whether a key may live for ever. */
+  readonly neverExpiresAllowed: boolean;
+  /** Life of a derived token that names none. */
+  readonly tokenTtlSeconds: number;
+  /** Longest life of a derived token, at most 24 h. */
+  readonly tokenTtlMaxSeconds: number;
+}
+
+/** The isolation boundary, and the issuer of its tokens. */
+export interface Tenant {
+  readonly id: TenantId;
+  /** `[a-z][a-z0-9-]{0,62}`, unique; `default` exists from the start. */
+  readonly slug: string;
+  readonly name: string;
+  readonly state: TenantState;
+  readonly settings: TenantSettings;
+  readonly createTimeMs: number;
+  readonly updateTimeMs: number;
+}
+
+const daySeconds = 86_400;
+
+/** Slug of the tenant that exists from the start and holds the root credentials. */
+export const defaultTenantSlug = "default";
+
+/** Settings of tenant `default` at the first start, and of a new tenant that names none. */
+export const defaultTenantSettings: TenantSettings = {
+  secretPrefixes: ["ichor_sk"],
+  publicPrefixes: ["ichor_pk"],
+  retiredPrefixes: [],
+  macaroonPrefix: "ichor_mc",
+  retiredMacaroonPrefixes: [],
+  keyTtlSeconds: 365 * daySeconds,
+  neverExpiresAllowed: true,
+  tokenTtlSeconds: 15 * 60,
+  tokenTtlMaxSeconds: daySeconds,
+};

@@ -1,0 +1,97 @@
+import type { ApiKey } from "../core/api-key.ts";
+import type { AuditEvent } from "../core/audit-event.ts";
+import type { Change, ChangeRow, Head } from "../core/change.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
+import type { Tenant } from "../core/tenant.ts";
+
+/** A secret at rest, sealed under the master key (see keyring/seal.ts). */
+export interface SealedSecret {
+  /** Row id, part of the sealing's associated data. */
+  readonly id: string;
+  /** Absent for secrets of the whole store, as peppers. */
+  readonly tenantId?: TenantId;
+  /** `pepper`, `macaroon_master`, … */
+  readonly purpose: string;
+  /** Which master key it is sealed under. */
+  readonly masterKeyId: string;
+  readonly sealed: Uint8Array;
+  readonly createTimeMs: number;
+}
+
+/** Who asked what under which `request_id`: the key of an idempotency record. */
+export interface IdempotencyKey {
+  readonly tenantId: TenantId;
+  readonly callerKeyId: KeyId;
+  readonly method: string;
+  readonly requestId: string;
+}
+
+export interface IdempotencyRecord extends IdempotencyKey {
+  /** HMAC of the arguments, 32 bytes. */
+  readonly fingerprint: Uint8Array;
+  /** The key that the call was about, whose end erases the answer. */
+  readonly keyId: KeyId;
+  readonly revision: bigint;
+  readonly createTimeMs: number;
+  /** The sealed answer, secret included; absent once erased. */
+  readonly sealedAnswer?: Uint8Array;
+}
+
+/** Reads of committed state. Each call is consistent in itself. All reject with `STORE_UNAVAILABLE` when there is no answer. */
+export interface StoreReads {
+  head(): Promise<Head>;
+  getTenant(id: TenantId): Promise<Tenant | undefined>;
+  getTenantBySlug(slug: string): Promise<Tenant | undefined>;
+  /** With all its secret versions, newest first. Whoever acts for a tenant compares `tenantId`. */
+  getKey(id: KeyId): Promise<ApiKey | undefined>;
+  /** Keys with the scope `ichor:*` in tenant `default` that are neither disabled, revoked nor expired at `nowMs`. */
+  liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]>;
+  listSealedSecrets(purpose: string): Promise<readonly SealedSecret[]>;
+  /** Entries with a revision above `after`, ascending; may have gaps at the end that later reads fill. */
+  changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]>;
+  getIdempotencyRecord(key: IdempotencyKey): Promise<IdempotencyRecord | undefined>;
+}
+
+/** What a mutating transaction may do; reads see its own writes. */
+export interface StoreTransaction extends StoreReads {
+  insertTenant(tenant: Tenant): Promise<void>;
+  updateTenant(tenant: Tenant): Promise<void>;
+  insertKey(key: ApiKey): Promise<void>;
+  /** Writes every mutable field and the set of secret versions. */
+  updateKey(key: ApiKey): Promise<void>;
+  deleteKey(id: KeyId): Promise<void>;
+  insertSealedSecret(secret: SealedSecret): Promise<void>;
+  insertIdempotencyRecord(record: IdempotencyRecord): Promise<void>;
+  /** Erases the sealed answers about a key, so that no dead secret can be replayed. */
+  eraseIdempotentAnswers(keyId: KeyId): Promise<void>;
+}
+
+/** How a mutating transaction ended: with a change and its audit event, or without having changed anything. */
+export type Mutation<T> =
+  | { readonly result: T; readonly change: Change; readonly audit: Omit<AuditEvent, "id" | "timeMs"> }
+  | { readonly result: T; readonly unchanged: true };
+
+export interface Committed<T> {
+  readonly result: T;
+  /** The revision of this change; for `unchanged`, the head that was seen. */
+  readonly revision: bigint;
+}
+
+/** The storage port, in domain types. One contract suite (test/contract) holds for every adapter. */
+export interface Store extends StoreReads {
+  /**
+   * Runs one mutating transaction: locks the head row, takes the next revision, runs `work`, appends one change row and
+   * one audit row with their chained hash, and commits. Durable when it resolves. `unchanged` rolls back and takes no
+   * revision. What `work` throws rolls back and is thrown on. `work` may run again after a conflict, so it must not have
+   * effects of its own.
+   */
+  mutate<T>(work: (tx: StoreTransaction, revision: bigint) => Promise<Mutation<T>>): Promise<Committed<T>>;
+  /** Calls back after each commit of this process, with its revision: a hint to look, nothing more. */
+  onCommit(listener: (revision: bigint) => void): void;
+  /**
+   * Binds a secret version to another pepper if it is still bound to `fromPepperId`: a compare-and-set outside the log,
+   * since no decision depends on which pepper it is. False if someone else was faster.
+   */
+  rebindSecret(keyId: KeyId, number: number, fromPepperId: string, toPepperId: string, digest: Uint8Array): Promise<boolean>;
+  close(): Promise<void>;
+}
