@@ -1,0 +1,104 @@
+// Makes gen/ from proto/ and prisma/: `node scripts/generate.mjs`. With `--check` it generates into a temporary folder
+// and fails with the list of files that differ. Plain Node, no network.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { delimiter, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Databases that a Prisma client is generated for; `mysql` and `cockroachdb` compose in the same way. */
+const providers = ["sqlite"];
+
+const check = process.argv.includes("--check");
+const gen = join(root, "gen");
+// Always aside first, so that gen/ is never half made; within the repository, so that imports resolve as in gen/.
+const made = mkdtempSync(join(root, ".build-gen-"));
+try {
+  generate(made);
+  const stale = differences(gen, made);
+  if (!check) replace(stale);
+  else if (stale.length > 0) {
+    console.error(`gen/ is not fresh; run "npm run generate". Files that differ:\n${stale.map((f) => `  gen/${f}`).join("\n")}`);
+    process.exitCode = 1;
+  }
+} finally {
+  rmSync(made, { recursive: true, force: true });
+}
+
+function generate(target) {
+  run("buf", ["generate", "--template", bufTemplate(target)]);
+  for (const provider of providers) {
+    const schema = join(target, "schema", provider, "schema.prisma");
+    mkdirSync(dirname(schema), { recursive: true });
+    writeFileSync(schema, composeSchema(provider));
+    // The engine is only needed for migrations that Prisma runs; without these settings it would be downloaded.
+    run("prisma", ["generate", "--schema", schema], { PRISMA_SCHEMA_ENGINE_BINARY: "/bin/true", CHECKPOINT_DISABLE: "1" });
+  }
+}
+
+function replace(names) {
+  for (const name of names) {
+    const text = contents(made, name);
+    if (text === undefined) {
+      rmSync(join(gen, name));
+      continue;
+    }
+    mkdirSync(dirname(join(gen, name)), { recursive: true });
+    writeFileSync(join(gen, name), text);
+  }
+}
+
+/** buf.gen.yaml with its output moved to `target`. */
+function bufTemplate(target) {
+  const template = readFileSync(join(root, "buf.gen.yaml"), "utf8");
+  return template.replaceAll(/^(\s*out: )gen$/gm, `$1${relative(root, target)}`);
+}
+
+/** The models behind the generator and the datasource of a provider. */
+function composeSchema(provider) {
+  return `// Composed by scripts/generate.mjs from prisma/models.prisma.
+generator client {
+  provider               = "prisma-client"
+  output                 = "../../prisma/${provider}"
+  runtime                = "nodejs"
+  moduleFormat           = "esm"
+  generatedFileExtension = "ts"
+  importFileExtension    = "ts"
+  compilerBuild          = "small"
+}
+
+datasource db {
+  provider = "${provider}"
+}
+
+${readFileSync(join(root, "prisma/models.prisma"), "utf8")}`;
+}
+
+function run(tool, args, env = {}) {
+  execFileSync(join(root, "node_modules/.bin", tool), args, {
+    cwd: root,
+    env: { ...process.env, ...env, PATH: `${join(root, "node_modules/.bin")}${delimiter}${process.env.PATH}` },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+}
+
+/** Paths of files that are missing or other on one side. */
+function differences(left, right) {
+  const names = new Set([...filesOf(left), ...filesOf(right)]);
+  return [...names].filter((name) => contents(left, name) !== contents(right, name)).sort();
+}
+
+function filesOf(folder) {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+}
+
+function contents(folder, name) {
+  try {
+    return readFileSync(join(folder, name), "utf8");
+  } catch {
+    return undefined;
+  }
+}
