@@ -18,8 +18,8 @@ export type RevocationReason =
   | "PRIVILEGE_WITHDRAWN";
 
 /** JSON as callers store it with a key. */
-export type JsonObject = { readonly [name: string]: JsonValue };
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
+export type JsonObject = { [name: string]: JsonValue };
+export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 
 /** One secret of a key: its digest, never the secret. */
 export interface SecretVersion {

@@ -1,0 +1,77 @@
+import type { ApiKey } from "../core/api-key.ts";
+import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { FieldViolations } from "../core/field-violations.ts";
+import { disableKey, enableKey, endGrace, requireDeletable, revokeKey } from "../core/key-life.ts";
+import { mutateKey } from "../mutation/mutate-key.ts";
+import type { Unary } from "../rpc/call.ts";
+import { apiKeyToProto } from "../wire/api-key.ts";
+import { revocationReasonFromProto } from "../wire/enums.ts";
+import type { AdminDeps } from "./deps.ts";
+import { checkRequestId, checkText, commentBytesMax, parseKeyId, requireRequestId } from "./request-fields.ts";
+
+const { endGracePeriod: end, disableApiKey: disable, enableApiKey: enable, revokeApiKey: revoke, deleteApiKey: remove } = AdminService.method;
+
+/** EndGracePeriod: from now on only the newest secret verifies. */
+export function endGracePeriod(deps: AdminDeps): Unary<typeof end> {
+  return async (request, call) => {
+    requireRequestId(request.requestId);
+    return mutateKey(deps, call, end, request, parseKeyId(request.keyId), { event: "grace_ended", change: endGrace, ...tellKey });
+  };
+}
+
+/** DisableApiKey: suspends a key. */
+export function disableApiKey(deps: AdminDeps): Unary<typeof disable> {
+  return async (request, call) => {
+    requireRequestId(request.requestId);
+    return mutateKey(deps, call, disable, request, parseKeyId(request.keyId), { event: "disabled", change: disableKey, ...tellKey });
+  };
+}
+
+/** EnableApiKey: resumes a suspended key. */
+export function enableApiKey(deps: AdminDeps): Unary<typeof enable> {
+  return async (request, call) => {
+    requireRequestId(request.requestId);
+    return mutateKey(deps, call, enable, request, parseKeyId(request.keyId), { event: "enabled", change: enableKey, ...tellKey });
+  };
+}
+
+/** RevokeApiKey: ends a key for ever. */
+export function revokeApiKey(deps: AdminDeps): Unary<typeof revoke> {
+  return async (request, call) => {
+    const { comment } = request;
+    const violations = new FieldViolations();
+    const reason = revocationReasonFromProto(request.reason);
+    violations.require(reason !== undefined, "reason", "is not a value that this version knows");
+    checkText(violations, "comment", comment, commentBytesMax);
+    violations.require(request.wait === undefined, "wait", "is not enforced by this version");
+    checkRequestId(violations, request.requestId);
+    violations.throwIfAny();
+    return mutateKey(deps, call, revoke, request, parseKeyId(request.keyId), {
+      event: "revoked",
+      change: (key, nowMs) => revokeKey(key, { reason: reason ?? "UNSPECIFIED", comment, timeMs: nowMs }),
+      ...tellKey,
+    });
+  };
+}
+
+/** DeleteApiKey: removes a revoked or expired key; its audit events stay. */
+export function deleteApiKey(deps: AdminDeps): Unary<typeof remove> {
+  return async (request, call) => {
+    requireRequestId(request.requestId);
+    return mutateKey(deps, call, remove, request, parseKeyId(request.keyId), {
+      event: "deleted",
+      change: (key, nowMs) => {
+        requireDeletable(key, nowMs);
+        return undefined;
+      },
+      respond: (_key, revision) => ({ revision }),
+      recall: (_key, revision) => ({ revision }),
+    });
+  };
+}
+
+/** The answer of every method that tells a key and holds no secret. */
+const tellKey = {
+  respond: (key: ApiKey, revision: bigint, nowMs: number) => ({ apiKey: apiKeyToProto(key, nowMs), revision }),
+  recall: (key: ApiKey | undefined, revision: bigint, nowMs: number) => ({ ...(key && { apiKey: apiKeyToProto(key, nowMs) }), revision }),
+};

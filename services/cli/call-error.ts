@@ -1,0 +1,23 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+
+/** Whether an error is the answer, or the lack of one, of a server. */
+export function isCallError(error: unknown): error is ConnectError {
+  return error instanceof ConnectError;
+}
+
+/** An error of a call, for a person (with a line per refused field) or as one line of JSON. */
+export function describeCallError(error: ConnectError, json: boolean): string {
+  const [info] = error.findDetails(ErrorInfoSchema);
+  const violations = error.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
+  if (json) {
+    return JSON.stringify({
+      code: Code[error.code],
+      reason: info?.reason,
+      message: error.rawMessage,
+      violations: violations.map(({ field, description }) => ({ field, description })),
+    });
+  }
+  const lines = violations.map(({ field, description }) => `  - ${field} ${description}`);
+  return [`ichor: ${info?.reason ?? Code[error.code]}: ${error.rawMessage}`, ...lines].join("\n");
+}

@@ -1,0 +1,16 @@
+import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { loadClientConfig } from "../config.ts";
+import type { CliIo } from "./io.ts";
+
+/** A client of AdminService with the credential, server and tenant of the environment. */
+export function adminClient(io: CliIo): Client<typeof AdminService> {
+  const { url, credential, tenant } = loadClientConfig(io.env);
+  const identify: Interceptor = (next) => (request) => {
+    request.header.set("authorization", `Bearer ${credential}`);
+    if (tenant !== undefined) request.header.set("ichor-tenant", tenant);
+    return next(request);
+  };
+  return createClient(AdminService, createConnectTransport({ baseUrl: url, httpVersion: "1.1", interceptors: [identify], defaultTimeoutMs: 30_000 }));
+}

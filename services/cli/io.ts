@@ -1,0 +1,46 @@
+import type { Environment } from "../config.ts";
+
+/** What a command may touch of the process. */
+export interface CliIo {
+  readonly env: Environment;
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+  readonly stdin: NodeJS.ReadableStream;
+  /** Aborts at SIGTERM and SIGINT. */
+  readonly stop: AbortSignal;
+}
+
+/** How a command ends, as the process's exit status. */
+export const exitStatus = {
+  ok: 0,
+  /** The answer is "no": a credential that isn't valid. */
+  no: 1,
+  /** The command line or the configuration is wrong; nothing was done. */
+  usage: 2,
+  /** The call, or the server, failed. */
+  failed: 3,
+} as const;
+
+/** A command that ends with a status other than 0, having said why. */
+export class CommandEnd extends Error {
+  override readonly name = "CommandEnd";
+  readonly status: number;
+
+  constructor(status: number, message = "") {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Reads a stream to its end as UTF-8, white space around it cut; at most 64 KiB. */
+export async function readText(stream: NodeJS.ReadableStream): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk);
+    size += bytes.length;
+    if (size > 65_536) throw new CommandEnd(exitStatus.usage, "the input has more than 64 KiB");
+    chunks.push(bytes);
+  }
+  return Buffer.concat(chunks).toString("utf8").trim();
+}

@@ -1,0 +1,154 @@
+import { readFileSync } from "node:fs";
+import { type DescMessage, type MessageInitShape, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Command } from "commander";
+import {
+  GetApiKeyResponseSchema,
+  IssueApiKeyResponseSchema,
+  type IssueApiKeyRequestSchema,
+  RevokeApiKeyResponseSchema,
+  RotateApiKeyResponseSchema,
+} from "../../gen/ichor/v1/admin_service_pb.ts";
+import { type ApiKey, KeyStatus, RevocationReason, Visibility } from "../../gen/ichor/v1/api_key_pb.ts";
+import { VerificationCode, VerifyCredentialResponseSchema } from "../../gen/ichor/v1/verification_pb.ts";
+import { adminClient } from "./client.ts";
+import { type CliIo, CommandEnd, exitStatus, readText } from "./io.ts";
+import { parseSpan } from "./span.ts";
+
+/** Adds `keys issue|get|verify|rotate|end-grace|disable|enable|revoke|delete`. */
+export function addKeysCommands(program: Command, io: CliIo): void {
+  const keys = program.command("keys").description("issue, verify, rotate and revoke API keys");
+  const print = printer(program, io);  keys
+    .command("issue")
+    .description("make a key and print its credential, this once")
+    .requiredOption("--name <name>", "name for people")
+    .option("--owner <id>", "who or what the key belongs to", "")
+    .option("--scope <scope...>", "granted scopes", [])
+    .option("--ttl <span>", "life, as 30d (default: the tenant's)", parseSpan)
+    .option("--never-expires", "live for ever, if the tenant allows it")
+    .option("--public", "a key that may stand in a browser or an app")
+    .option("--prefix <prefix>", "one of the tenant's prefixes", "")
+    .option("--cidr <network...>", "networks that may use the key", [])
+    .option("--label <name=value...>", "labels", [])
+    .option("--request-id <id>", "makes the call repeatable", "")
+    .action(async (options: IssueOptions) => {
+      const response = await adminClient(io).issueApiKey(issueRequest(options));
+      print(IssueApiKeyResponseSchema, response, [...keyLines(response.apiKey), `credential  ${response.credential}`]);
+    });
+  keys
+    .command("get")
+    .description("show a key")
+    .argument("<key-id>")
+    .action(async (keyId: string) => {
+      const response = await adminClient(io).getApiKey({ keyId });
+      print(GetApiKeyResponseSchema, response, keyLines(response.apiKey));
+    });
+  keys
+    .command("verify")
+    .description("say whether a credential, read from standard input or a file, allows a request; exit status 1 if not")
+    .option("--credential-file <file>", "file that holds the credential; - is standard input", "-")
+    .option("--scope <scope...>", "required scopes", [])
+    .option("--audience <audience>", "who asks", "")
+    .option("--client-ip <address>", "address of the client", "")
+    .action(async (options) => {
+      const credential = options.credentialFile === "-" ? await readText(io.stdin) : readFileSync(options.credentialFile, "utf8").trim();
+      const response = await adminClient(io).verifyCredential({
+        credential,
+        requiredScopes: options.scope,
+        audience: options.audience,
+        clientIp: options.clientIp,
+      });
+      const about = response.key && [`key         ${response.key.id}`, `owner       ${response.key.ownerId}`, `scopes      ${response.key.scopes.join(" ")}`];
+      print(VerifyCredentialResponseSchema, response, [`code        ${nameOf(VerificationCode, response.code)}`, ...(about ?? [])]);
+      if (!response.valid) throw new CommandEnd(exitStatus.no);
+    });
+  keys
+    .command("rotate")
+    .description("make a new secret and print the new credential, this once")
+    .argument("<key-id>")
+    .option("--grace <span>", "how long older secrets still verify, as 1h (default 24h); 0s ends them now", parseSpan)
+    .option("--request-id <id>", "makes the call repeatable", "")
+    .action(async (keyId: string, options) => {
+      const response = await adminClient(io).rotateApiKey({ keyId, gracePeriod: options.grace, requestId: options.requestId });
+      print(RotateApiKeyResponseSchema, response, [...keyLines(response.apiKey), `credential  ${response.credential}`]);
+    });
+  keys
+    .command("revoke")
+    .description("end a key for ever")
+    .argument("<key-id>")
+    .option("--reason <reason>", "why, as key_compromise", "unspecified")
+    .option("--comment <text>", "for people", "")
+    .action(async (keyId: string, options) => {
+      const reason = RevocationReason[String(options.reason).toUpperCase() as keyof typeof RevocationReason];
+      if (reason === undefined) throw new CommandEnd(exitStatus.usage, `--reason must be one of ${Object.keys(RevocationReason).join(", ").toLowerCase()}`);
+      const response = await adminClient(io).revokeApiKey({ keyId, reason, comment: options.comment });
+      print(RevokeApiKeyResponseSchema, response, keyLines(response.apiKey));
+    });
+}
+
+interface IssueOptions {
+  readonly name: string;
+  readonly owner: string;
+  readonly scope: string[];
+  readonly ttl?: ReturnType<typeof parseSpan>;
+  readonly neverExpires?: boolean;
+  readonly public?: boolean;
+  readonly prefix: string;
+  readonly cidr: string[];
+  readonly label: string[];
+  readonly requestId: string;
+}
+
+function issueRequest(options: IssueOptions): MessageInitShape<typeof IssueApiKeyRequestSchema> {
+  const { name, owner, scope, ttl, neverExpires, prefix, cidr, label, requestId } = options;
+  if (ttl !== undefined && neverExpires) throw new CommandEnd(exitStatus.usage, "--ttl and --never-expires exclude each other");
+  return {
+    name,
+    ownerId: owner,
+    scopes: scope,
+    ...(ttl && { expiration: { case: "ttl", value: ttl } }),
+    ...(neverExpires && { expiration: { case: "neverExpires", value: true } }),
+    visibility: options.public ? Visibility.PUBLIC : Visibility.SECRET,
+    prefix,
+    allowedCidrs: cidr,
+    labels: Object.fromEntries(label.map(parseLabel)),
+    requestId,
+  };
+}
+
+function parseLabel(text: string): [string, string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new CommandEnd(exitStatus.usage, "--label takes name=value");
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+type Print = <D extends DescMessage>(schema: D, message: MessageShape<D>, lines: readonly string[]) => void;
+
+/** Prints an answer: as protobuf JSON with `--json`, else as the given lines. */
+function printer(program: Command, io: CliIo): Print {
+  return (schema, message, lines) => {
+    const json = program.opts()["json"] === true;
+    io.stdout.write(`${json ? JSON.stringify(toJson(schema, message)) : lines.join("\n")}\n`);
+  };
+}
+
+function keyLines(key: ApiKey | undefined): string[] {
+  if (key === undefined) return [];
+  return [
+    `key         ${key.id}`,
+    `name        ${key.name}`,
+    `owner       ${key.ownerId}`,
+    `status      ${nameOf(KeyStatus, key.status)}`,
+    `scopes      ${key.scopes.join(" ")}`,
+    `expires     ${key.expireTime === undefined ? "never" : timestampDate(key.expireTime).toISOString()}`,
+    ...key.secretVersions.map(
+      (version) =>
+        `secret      ${version.id}${version.graceEndTime === undefined ? "" : `, until ${timestampDate(version.graceEndTime).toISOString()}`}`,
+    ),
+  ];
+}
+
+/** The name of an enum's value, or its number if this version doesn't know it. */
+function nameOf(values: Readonly<Record<string, unknown>>, value: unknown): string {
+  return Object.keys(values).find((name) => values[name] === value) ?? String(value);
+}

@@ -1,0 +1,34 @@
+import { Command, CommanderError } from "commander";
+import { ConfigError } from "../config.ts";
+import { describeCallError, isCallError } from "./call-error.ts";
+import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
+import { addKeysCommands } from "./keys.ts";
+import { addServerCommands } from "./serve.ts";
+
+/** Runs one command line (without node and script) and gives its exit status. Never throws for a fault of the user. */
+export async function runCommandLine(args: readonly string[], io: CliIo): Promise<number> {
+  const program = new Command("ichor")
+    .description("API-key server: long-lived keys, short-lived tokens that verify offline, streamed revocations")
+    .option("--json", "print JSON instead of text")
+    .showHelpAfterError("(ichor --help lists the commands)")
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) });
+  addServerCommands(program, io);
+  addKeysCommands(program, io);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return exitStatus.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.ok : exitStatus.usage;
+    if (error instanceof CommandEnd) return end(io, error.message, error.status);
+    if (error instanceof ConfigError) return end(io, error.message, exitStatus.usage);
+    if (!isCallError(error)) throw error;
+    io.stderr.write(`${describeCallError(error, program.opts()["json"] === true)}\n`);
+    return exitStatus.failed;
+  }
+}
+
+function end(io: CliIo, message: string, status: number): number {
+  if (message !== "") io.stderr.write(`ichor: ${message}\n`);
+  return status;
+}

@@ -1,0 +1,67 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { keyStatus } from "../core/key-life.ts";
+import type { ApiKey, SecretVersion } from "../core/api-key.ts";
+import type { Constraints } from "../core/constraints.ts";
+import type { ApiKeySchema, ConstraintsSchema, SecretVersionSchema } from "../../gen/ichor/v1/api_key_pb.ts";
+import { credentialKindToProto, keyStatusToProto, revocationReasonToProto, visibilityToProto } from "./enums.ts";
+import { toTimestamp } from "./time.ts";
+
+/** A key as told to callers at `nowMs`: no digest leaves. */
+export function apiKeyToProto(key: ApiKey, nowMs: number): MessageInitShape<typeof ApiKeySchema> {
+  const { revocation } = key;
+  return {
+    id: key.id,
+    tenantId: key.tenantId,
+    name: key.name,
+    ownerId: key.ownerId,
+    scopes: [...key.scopes],
+    metadata: key.metadata,
+    labels: { ...key.labels },
+    status: keyStatusToProto[keyStatus(key, nowMs)],
+    visibility: visibilityToProto[key.visibility],
+    kind: credentialKindToProto[key.kind],
+    prefix: key.prefix,
+    createTime: toTimestamp(key.createTimeMs),
+    updateTime: toTimestamp(key.updateTimeMs),
+    expireTime: toTimestamp(key.expireTimeMs),
+    secretVersions: key.secretVersions
+      .filter((version) => version.graceEndTimeMs === undefined || version.graceEndTimeMs > nowMs)
+      .map(secretVersionToProto),
+    allowedCidrs: [...key.allowedCidrs],
+    constraints: constraintsToProto(key.constraints),
+    tokenEpoch: BigInt(key.tokenEpoch),
+    revocation: revocation && {
+      reason: revocationReasonToProto[revocation.reason],
+      comment: revocation.comment,
+      time: toTimestamp(revocation.timeMs),
+    },
+    etag: etagOf(key),
+  };
+}
+
+/** Changes with every change of the key: the revision of the last one. */
+export function etagOf(key: ApiKey): string {
+  return key.revision.toString(36);
+}
+
+function secretVersionToProto(version: SecretVersion): MessageInitShape<typeof SecretVersionSchema> {
+  return {
+    id: String(version.number),
+    createTime: toTimestamp(version.createTimeMs),
+    graceEndTime: toTimestamp(version.graceEndTimeMs),
+    current: version.graceEndTimeMs === undefined,
+  };
+}
+
+function constraintsToProto(constraints: Constraints): MessageInitShape<typeof ConstraintsSchema> | undefined {
+  if (Object.keys(constraints).length === 0) return undefined;
+  return {
+    notBefore: toTimestamp(constraints.notBeforeMs),
+    expireTime: toTimestamp(constraints.expireTimeMs),
+    audiences: [...(constraints.audiences ?? [])],
+    scopes: [...(constraints.scopes ?? [])],
+    cidrs: [...(constraints.cidrs ?? [])],
+    contextEquals: { ...constraints.contextEquals },
+    contextPrefixes: { ...constraints.contextPrefixes },
+  };
+}
