@@ -1,0 +1,24 @@
+/**
+ * The layers of tests: each is a folder of test/ and a project of the runner (`npx vitest run --project contract`).
+ * A test file outside of them, and of test/ itself, would never run: hygiene.test.ts refuses it.
+ */
+export interface TestLayer {
+  readonly name: string;
+  /** Needs dist/: its tests start real server processes. */
+  readonly needsDist: boolean;
+  /** One test may take this long. */
+  readonly timeoutMs: number;
+}
+
+const second = 1_000;
+
+export const testLayers: readonly TestLayer[] = [
+  { name: "unit", needsDist: false, timeoutMs: 5 * second },
+  { name: "property", needsDist: false, timeoutMs: 20 * second },
+  { name: "vectors", needsDist: false, timeoutMs: 5 * second },
+  { name: "contract", needsDist: false, timeoutMs: 30 * second },
+  { name: "rpc", needsDist: false, timeoutMs: 15 * second },
+  { name: "model", needsDist: false, timeoutMs: 60 * second },
+  { name: "e2e", needsDist: true, timeoutMs: 30 * second },
+  { name: "fault", needsDist: true, timeoutMs: 60 * second },
+];
