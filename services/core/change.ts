@@ -3,7 +3,7 @@ import type { KeyId, TenantId } from "./ids.ts";
 /** What one mutating transaction did, for caches and subscribers. One per transaction, however many keys it touched. */
 export type Change =
   | { readonly kind: "key"; readonly tenantId: TenantId; readonly event: KeyEvent; readonly keyIds: readonly KeyId[] }
-  | { readonly kind: "tenant"; readonly tenantId: TenantId; readonly event: "created" | "changed" | "disabled" | "enabled" }
+  | { readonly kind: "tenant"; readonly tenantId: TenantId; readonly event: TenantEvent }
   | { readonly kind: "secret"; readonly event: "pepper_added" };
 
 export type KeyEvent =
@@ -15,6 +15,8 @@ export type KeyEvent =
   | "enabled"
   | "revoked"
   | "deleted";
+
+export type TenantEvent = "created" | "changed" | "disabled" | "enabled";
 
 /** A digest of the change log up to and including a revision, 32 bytes. */
 export type ChainHash = Uint8Array;

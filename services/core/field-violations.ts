@@ -20,6 +20,8 @@ export class FieldViolations {
     const [first, ...rest] = this.#violations;
     if (first === undefined) return;
     const more = rest.length === 0 ? "" : ` (and ${rest.length} more)`;
-    throw new IchorError("INVALID_FIELD", `${first.field} ${first.description}${more}`, { violations: this.#violations });
+    throw new IchorError("INVALID_FIELD", `${first.field} ${first.description}${more}`, {
+      violations: this.#violations,
+    });
   }
 }

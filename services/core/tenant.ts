@@ -54,3 +54,10 @@ export const defaultTenantSettings: TenantSettings = {
   tokenTtlSeconds: 15 * 60,
   tokenTtlMaxSeconds: daySeconds,
 };
+
+const slugPattern = /^[a-z][a-z0-9-]{0,62}$/;
+
+/** Whether the text may be a tenant's slug: `[a-z][a-z0-9-]{0,62}`. A slug is never a tenant id, which has a `_`. */
+export function isTenantSlug(text: string): boolean {
+  return slugPattern.test(text);
+}

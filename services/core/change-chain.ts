@@ -1,0 +1,110 @@
+import type { ApiKey } from "./api-key.ts";
+import type { AuditEvent } from "./audit-event.ts";
+import { type CanonicalValue, canonicalJson } from "./canonical-json.ts";
+import type { ChainHash, Change, KeyEvent, TenantEvent } from "./change.ts";
+import { sha256 } from "./digest.ts";
+import { isKeyId, isTenantId } from "./ids.ts";
+
+/** The hash before revision 1: 32 zero bytes. Not to be written to. */
+export const genesisHash: ChainHash = new Uint8Array(32);
+
+/**
+ * Gives the hash of the log up to and including `revision`, 32 bytes: `SHA-256(previous hash ‖ revision as 8 bytes,
+ * big-endian ‖ SHA-256(change) ‖ SHA-256(audit event))`. The digests are those of `changeBytes` and `auditBytes`; that
+ * they stand in for the bytes lets compaction drop payloads and the chain still be checked.
+ */
+export function chainHash(
+  previous: ChainHash,
+  revision: bigint,
+  changeDigest: Uint8Array,
+  auditDigest: Uint8Array,
+): ChainHash {
+  if (previous.length !== 32 || changeDigest.length !== 32 || auditDigest.length !== 32) {
+    throw new TypeError("the chain takes digests of 32 bytes");
+  }
+  const message = Buffer.alloc(104);
+  message.set(previous);
+  message.writeBigUInt64BE(revision, 32);
+  message.set(changeDigest, 40);
+  message.set(auditDigest, 72);
+  return sha256(message);
+}
+
+/** Gives the bytes that a change is stored and hashed as: canonical JSON (RFC 8785) in UTF-8. */
+export function changeBytes(change: Change): Uint8Array {
+  return Buffer.from(canonicalJson(change));
+}
+
+/**
+ * Gives the bytes that an audit event is hashed as: canonical JSON in UTF-8, digests in lower-case hex, absent members
+ * left out, so that a member added later changes no hash of before.
+ */
+export function auditBytes(event: AuditEvent): Uint8Array {
+  const { beforeDigest, afterDigest, ...rest } = event;
+  return Buffer.from(canonicalJson({ ...rest, beforeDigest: hex(beforeDigest), afterDigest: hex(afterDigest) }));
+}
+
+/**
+ * Gives the change that `changeBytes` made. Throws TypeError for anything else: whoever tails the log and can't read an
+ * entry (another build's, or damage) must not skip it, since its caches would miss a change.
+ */
+export function decodeChange(bytes: Uint8Array): Change {
+  const change = parseChange(JSON.parse(Buffer.from(bytes).toString("utf8")));
+  if (!change) throw new TypeError("not a change that this build knows");
+  return change;
+}
+
+/**
+ * Gives the SHA-256 of a key, 32 bytes, for the audit trail's before and after. What belongs to the secret (digest,
+ * pepper) is left out: no trace of it leaves the key's row, and rebinding to another pepper is no change of the key. So
+ * is the revision, which is the chain's.
+ */
+export function keyDigest(key: ApiKey): Uint8Array {
+  const { revision: _, secretVersions, revocation, constraints, ...rest } = key;
+  const versions = secretVersions.map(({ digest: _, pepperId: __, ...version }) => version);
+  return sha256(
+    canonicalJson({
+      ...rest,
+      constraints: { ...constraints },
+      revocation: revocation && { ...revocation },
+      secretVersions: versions,
+    }),
+  );
+}
+
+const keyEvents: Readonly<Record<KeyEvent, true>> = {
+  issued: true,
+  changed: true,
+  rotated: true,
+  grace_ended: true,
+  disabled: true,
+  enabled: true,
+  revoked: true,
+  deleted: true,
+};
+const tenantEvents: Readonly<Record<TenantEvent, true>> = {
+  created: true,
+  changed: true,
+  disabled: true,
+  enabled: true,
+};
+
+function parseChange(value: unknown): Change | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { kind, event, tenantId, keyIds } = value as Readonly<Record<string, CanonicalValue | undefined>>;
+  if (typeof event !== "string") return undefined;
+  if (kind === "secret") return event === "pepper_added" ? { kind, event } : undefined;
+  if (typeof tenantId !== "string" || !isTenantId(tenantId)) return undefined;
+  if (kind === "tenant") return isEvent(tenantEvents, event) ? { kind, tenantId, event } : undefined;
+  if (kind !== "key" || !isEvent(keyEvents, event) || !Array.isArray(keyIds)) return undefined;
+  const ids = keyIds.filter((id) => typeof id === "string" && isKeyId(id));
+  return ids.length === keyIds.length ? { kind, tenantId, event, keyIds: ids } : undefined;
+}
+
+function isEvent<E extends string>(events: Readonly<Record<E, true>>, event: string): event is E {
+  return Object.hasOwn(events, event);
+}
+
+function hex(bytes: Uint8Array | undefined): string | undefined {
+  return bytes && Buffer.from(bytes).toString("hex");
+}
