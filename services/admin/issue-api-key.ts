@@ -6,6 +6,7 @@ import { issuedDigest } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { newId } from "../core/ids.ts";
+import { mayHoldReservedScopes } from "../core/key-life.ts";
 import { isReserved } from "../core/scopes.ts";
 import type { Tenant } from "../core/tenant.ts";
 import { insertKey } from "../mutation/mutate-key.ts";
@@ -100,7 +101,7 @@ function parseDraft(request: Request): KeyDraft {
   const expiry = parseExpiry(violations, request.expiration);
   const visibility = visibilityFromProto(request.visibility);
   violations.require(visibility !== undefined, "visibility", "is not a value that this version knows");
-  if (visibility === "PUBLIC") {
+  if (visibility && !mayHoldReservedScopes({ kind: "ISSUED_KEY", visibility })) {
     request.scopes.forEach((scope, i) => {
       violations.require(!isReserved(scope), `scopes[${i}]`, "is reserved, which a public key can't hold");
     });

@@ -1,7 +1,8 @@
 import type { Constraints as ConstraintsPb } from "../../gen/ichor/v1/api_key_pb.ts";
 import type { JsonObject } from "../core/api-key.ts";
 import { parseNetwork } from "../core/cidr.ts";
-import { type Constraints, isAudience, isContextName } from "../core/constraints.ts";
+import { isAudience } from "../core/audience.ts";
+import { type Constraints, contextValueBytesMax, isContextName } from "../core/constraints.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { type KeyId, parseId } from "../core/ids.ts";
 import { isGrant } from "../core/scopes.ts";
@@ -17,7 +18,6 @@ export const metadataBytesMax = 16 * 1024;
 export const networksMax = 50;
 export const audiencesMax = 16;
 export const contextEntriesMax = 32;
-export const contextValueBytesMax = 512;
 
 /** The `key_id` of a request. Throws INVALID_FIELD. */
 export function parseKeyId(text: string): KeyId {

@@ -2,7 +2,7 @@ import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import type { VerifyCredentialRequestSchema, VerifyCredentialResponseSchema } from "../../gen/ichor/v1/verification_pb.ts";
 import { parseAddress } from "../core/cidr.ts";
-import { isAudience } from "../core/constraints.ts";
+import { isAudience } from "../core/audience.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { isScope } from "../core/scopes.ts";
 import type { Call, Unary } from "../rpc/call.ts";

@@ -51,7 +51,7 @@ export async function mutateKey<M extends DescMethodUnary>(
     const changed = mutation.change(before, nowMs);
     if (changed === before) return { result: mutation.respond(before, revision - 1n, nowMs), unchanged: true };
     const after = changed && { ...changed, revision };
-    await requireRootRemains(tx, call, before, after, nowMs);
+    await requireRootRemains(tx, before, after, nowMs);
     if (after === undefined) await tx.deleteKey(keyId);
     else await tx.updateKey(after);
     if (endsSecrets.has(mutation.event)) await tx.eraseIdempotentAnswers(keyId);
@@ -149,7 +149,7 @@ async function mutateOnce<M extends DescMethodUnary>(
 }
 
 /** The last live root credential can't be taken away: nobody could make another one over the wire. */
-async function requireRootRemains(tx: StoreTransaction, call: Call, before: ApiKey, after: ApiKey | undefined, nowMs: number): Promise<void> {
+async function requireRootRemains(tx: StoreTransaction, before: ApiKey, after: ApiKey | undefined, nowMs: number): Promise<void> {
   const isLiveRoot = (key: ApiKey) => isRootKey(key) && keyStatus(key, nowMs) === "ACTIVE";
   if (!isLiveRoot(before) || (after !== undefined && isLiveRoot(after))) return;
   const roots = await tx.liveRootKeyIds(nowMs);

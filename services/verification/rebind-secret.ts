@@ -1,0 +1,37 @@
+import type { ApiKey, SecretVersion } from "../core/api-key.ts";
+import type { PresentedIssuedKey } from "../core/credential.ts";
+import { issuedDigest, needsRebind, type Pepper, type Peppers } from "../core/digest.ts";
+import type { Log } from "../rpc/log.ts";
+import type { Store } from "../store/port.ts";
+
+/** The loaded peppers; a view that follows their rotation. */
+export interface PepperRing {
+  /** The one that new digests are bound to. */
+  current(): Pepper;
+  all(): Peppers;
+}
+
+/** Binds a secret that was just seen to the current pepper, in the background; a later use tries again. */
+export type RebindSecret = (presented: PresentedIssuedKey, key: ApiKey, version: SecretVersion) => void;
+
+export interface RebindDeps {
+  readonly store: Pick<Store, "rebindSecret">;
+  readonly peppers: PepperRing;
+  readonly log: Pick<Log, "warn">;
+}
+
+/** Makes RebindSecret. One attempt per secret at a time: a busy key must not queue a write per use. */
+export function rebindSecret({ store, peppers, log }: RebindDeps): RebindSecret {
+  const underWay = new Set<string>();
+  return (presented, key, version) => {
+    const current = peppers.current();
+    const id = `${key.id}/${version.number}`;
+    if (!needsRebind(version, current.id) || underWay.has(id)) return;
+    underWay.add(id);
+    const digest = issuedDigest(current, key.tenantId, key.id, presented.secret);
+    store
+      .rebindSecret(key.id, version.number, version.pepperId, current.id, digest)
+      .catch((err: unknown) => log.warn({ keyId: key.id, err }, "a secret could not be bound to the current pepper"))
+      .finally(() => underWay.delete(id));
+  };
+}

@@ -1,0 +1,102 @@
+import type { ApiKey, CredentialKind, SecretVersion } from "../core/api-key.ts";
+import { classifyCredential, type PresentedCredential } from "../core/credential.ts";
+import type { Demand } from "../core/demand.ts";
+import { IchorError } from "../core/errors.ts";
+import type { TenantId } from "../core/ids.ts";
+import { authenticateKey, clearKey, credentialEndMs, effectiveScopes } from "../core/verification.ts";
+import type { VerificationCode } from "../core/verification-code.ts";
+import type { PepperRing, RebindSecret } from "./rebind-secret.ts";
+import type { Freshness, KeyRecords } from "./records.ts";
+
+/** What a verification found. */
+export interface Verification {
+  readonly code: VerificationCode;
+  /** What was presented, if it can be told. */
+  readonly kind?: CredentialKind;
+  /** Set if the presented secret is right, whatever the code. */
+  readonly key?: ApiKey;
+  /** The secret that was presented, with `key`. */
+  readonly version?: SecretVersion;
+  /** What the credential really allows, with `key`. */
+  readonly scopes?: readonly string[];
+  /** When the credential ends, ms since the epoch; absent: never. */
+  readonly expireTimeMs?: number | undefined;
+  /** The answer knows every change up to this revision. */
+  readonly revision: bigint;
+  /** Age of that knowledge in ms. */
+  readonly ageMs: number;
+}
+
+export interface VerifyOptions {
+  /** The tenant that verifies: another one's credentials don't exist for it. */
+  readonly tenantId: TenantId;
+  readonly demand: Demand;
+  /** The answer must know this revision; 0: any. Throws REVISION_NOT_REACHED if the deadline is first. */
+  readonly minRevision: bigint;
+  /** Whether the store must be asked. */
+  readonly noCache: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Verifies a presented credential: authentic first, then cleared for the demand. Refusals are results. */
+export type VerifyPresented = (presentedCredential: string, options: VerifyOptions) => Promise<Verification>;
+
+export interface VerificationDeps {
+  readonly records: KeyRecords;
+  readonly freshness: Freshness;
+  readonly peppers: PepperRing;
+  readonly rebindSecret: RebindSecret;
+  /** Ms since the epoch. */
+  readonly now: () => number;
+}
+
+/** Makes the one verification that AdminService, the bearer check and later token methods share. */
+export function verifyPresented(deps: VerificationDeps): VerifyPresented {
+  return async (presentedCredential, options) => {
+    const { tenantId, minRevision, signal } = options;
+    await awaitRevision(deps.freshness, minRevision, signal);
+    // Noted before anything is read: what is read is at least as new.
+    const known = { revision: deps.freshness.revision, ageMs: 0 };
+    const tenant = await deps.records.tenant(tenantId);
+    if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
+    const presented = classifyCredential(presentedCredential, tenant.settings);
+    if (presented.kind !== "ISSUED_KEY") return { ...known, ...refusalOf(presented) };
+    const kind = presented.kind;
+    const found = await deps.records.key(presented.keyId);
+    const authentication = authenticateKey(presented, found, tenantId, deps.peppers.all());
+    if (!authentication.authentic) return { ...known, code: authentication.code, kind };
+    const { key, version } = authentication;
+    deps.rebindSecret(presented, key, version);
+    return {
+      ...known,
+      code: clearKey({ key, version, tenant, demand: options.demand, nowMs: deps.now() }),
+      kind,
+      key,
+      version,
+      scopes: effectiveScopes(key),
+      expireTimeMs: credentialEndMs(key, version),
+    };
+  };
+}
+
+/** What isn't an issued key: this version imports none and makes no tokens, so it can know none of them. */
+function refusalOf(presented: Exclude<PresentedCredential, { kind: "ISSUED_KEY" }>): Pick<Verification, "code" | "kind"> {
+  switch (presented.kind) {
+    case "MALFORMED":
+      return { code: "MALFORMED", ...(presented.meantAs && { kind: presented.meantAs }) };
+    case "IMPORTED_KEY":
+      return { code: "NOT_FOUND", kind: presented.kind };
+    case "JWT":
+    case "MACAROON":
+      return { code: "SIGNATURE_INVALID", kind: presented.kind };
+  }
+}
+
+async function awaitRevision(freshness: Freshness, revision: bigint, signal: AbortSignal): Promise<void> {
+  if (freshness.revision >= revision) return;
+  try {
+    await freshness.reached(revision, signal);
+  } catch (cause) {
+    throw new IchorError("REVISION_NOT_REACHED", "the server hasn't seen this revision", { cause, retryAfterMs: 1000 });
+  }
+}
