@@ -19,7 +19,9 @@ try {
   const stale = differences(gen, made);
   if (!check) replace(stale);
   else if (stale.length > 0) {
-    console.error(`gen/ is not fresh; run "npm run generate". Files that differ:\n${stale.map((f) => `  gen/${f}`).join("\n")}`);
+    console.error(
+      `gen/ is not fresh; run "npm run generate". Files that differ:\n${stale.map((f) => `  gen/${f}`).join("\n")}`,
+    );
     process.exitCode = 1;
   }
 } finally {
@@ -33,7 +35,10 @@ function generate(target) {
     mkdirSync(dirname(schema), { recursive: true });
     writeFileSync(schema, composeSchema(provider));
     // The engine is only needed for migrations that Prisma runs; without these settings it would be downloaded.
-    run("prisma", ["generate", "--schema", schema], { PRISMA_SCHEMA_ENGINE_BINARY: "/bin/true", CHECKPOINT_DISABLE: "1" });
+    run("prisma", ["generate", "--schema", schema], {
+      PRISMA_SCHEMA_ENGINE_BINARY: "/bin/true",
+      CHECKPOINT_DISABLE: "1",
+    });
   }
 }
 

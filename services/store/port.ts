@@ -92,6 +92,12 @@ export interface Store extends StoreReads {
    * Binds a secret version to another pepper if it is still bound to `fromPepperId`: a compare-and-set outside the log,
    * since no decision depends on which pepper it is. False if someone else was faster.
    */
-  rebindSecret(keyId: KeyId, number: number, fromPepperId: string, toPepperId: string, digest: Uint8Array): Promise<boolean>;
+  rebindSecret(
+    keyId: KeyId,
+    number: number,
+    fromPepperId: string,
+    toPepperId: string,
+    digest: Uint8Array,
+  ): Promise<boolean>;
   close(): Promise<void>;
 }

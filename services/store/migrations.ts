@@ -1,0 +1,68 @@
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { StoreStartError } from "./start-error.ts";
+
+/** One step of the schema: plain SQL, in Prisma's layout `prisma/migrations/<provider>/<name>/migration.sql`. */
+export interface Migration {
+  readonly name: string;
+  readonly sql: string;
+  /** SHA-256 of the script in lower-case hex, as Prisma records it. */
+  readonly checksum: string;
+}
+
+/** A row of `_prisma_migrations`. */
+export interface RecordedMigration {
+  readonly name: string;
+  readonly checksum: string;
+  /** Whether it came to its end; one that didn't left the schema between two states. */
+  readonly finished: boolean;
+}
+
+/** Reads a folder of migrations, in the order that they are applied in. */
+export function readMigrations(folder: string): readonly Migration[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort()
+    .map((name) => {
+      const sql = readFileSync(join(folder, name, "migration.sql"), "utf8");
+      return { name, sql, checksum: createHash("sha256").update(sql).digest("hex") };
+    });
+}
+
+/** The checked-in migrations of a provider, whether this runs from the sources or from dist/. */
+export function migrationsFolder(provider: "sqlite"): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    const candidate = join(folder, "prisma", "migrations", provider);
+    if (existsSync(candidate)) return candidate;
+    if (folder === dirname(folder)) throw new StoreStartError("prisma/migrations is missing from this installation");
+  }
+}
+
+/**
+ * Gives the migrations that the database still needs. Throws StoreStartError if it can't be brought up to date: it is of a newer
+ * version, was migrated by another script of the same name, or a migration stopped half-way.
+ */
+export function pendingMigrations(
+  known: readonly Migration[],
+  recorded: readonly RecordedMigration[],
+): readonly Migration[] {
+  const byName = new Map(known.map((migration) => [migration.name, migration]));
+  for (const { name, checksum, finished } of recorded) {
+    const migration = byName.get(name);
+    if (migration === undefined) {
+      throw new StoreStartError(
+        `the database is of a newer version: it has the migration ${name}, which this version doesn't know`,
+      );
+    }
+    if (!finished)
+      throw new StoreStartError(`the migration ${name} stopped half-way; restore the database from a backup`);
+    if (migration.checksum !== checksum) {
+      throw new StoreStartError(`the migration ${name} was edited after it was applied to this database`);
+    }
+  }
+  const applied = new Set(recorded.map(({ name }) => name));
+  return known.filter(({ name }) => !applied.has(name));
+}

@@ -1,0 +1,99 @@
+import type { Prisma } from "../../gen/prisma/sqlite/client.ts";
+import type { ApiKey } from "../core/api-key.ts";
+import type { ChangeRow, Head } from "../core/change.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
+import { rootScope } from "../core/scopes.ts";
+import { defaultTenantSlug, type Tenant } from "../core/tenant.ts";
+import type { IdempotencyKey, IdempotencyRecord, SealedSecret, StoreReads } from "./port.ts";
+import { answering } from "./prisma-errors.ts";
+import { changeRowsOf, idempotencyRecordOf, keyOf, sealedSecretOf, tenantOf } from "./rows.ts";
+
+/** What reads and writes go through: the client, or one of its transactions. */
+export type Db = Prisma.TransactionClient;
+
+/** The only value of `store_head.id`. */
+export const headRowId = "head";
+
+/** The reads of the port over Prisma: of committed state, or within a transaction of its own writes. */
+export class PrismaReads implements StoreReads {
+  protected readonly db: Db;
+
+  constructor(db: Db) {
+    this.db = db;
+  }
+
+  head(): Promise<Head> {
+    return answering(async () => {
+      const { revision, hash, storeEpoch } = await this.db.storeHead.findUniqueOrThrow({ where: { id: headRowId } });
+      return { revision, hash, storeEpoch };
+    });
+  }
+
+  getTenant(id: TenantId): Promise<Tenant | undefined> {
+    return answering(async () => optional(tenantOf, await this.db.tenant.findUnique({ where: { id } })));
+  }
+
+  getTenantBySlug(slug: string): Promise<Tenant | undefined> {
+    return answering(async () => optional(tenantOf, await this.db.tenant.findUnique({ where: { slug } })));
+  }
+
+  getKey(id: KeyId): Promise<ApiKey | undefined> {
+    return answering(async () => {
+      const row = await this.db.apiKey.findUnique({
+        where: { id },
+        include: { versions: { orderBy: { number: "desc" } } },
+      });
+      return row === null ? undefined : keyOf(row, row.versions);
+    });
+  }
+
+  liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]> {
+    return answering(async () => {
+      const rows = await this.db.$queryRaw<{ id: KeyId }[]>`
+        SELECT k.id AS id
+        FROM tenant t
+        JOIN key_scope s ON s.tenant_id = t.id AND s.scope = ${rootScope}
+        JOIN api_key k ON k.id = s.key_id
+        WHERE t.slug = ${defaultTenantSlug} AND k.state = 'ACTIVE'
+          AND (k.expire_time_ms IS NULL OR k.expire_time_ms > ${BigInt(nowMs)})
+        ORDER BY k.id`;
+      return rows.map(({ id }) => id);
+    });
+  }
+
+  listSealedSecrets(purpose: string): Promise<readonly SealedSecret[]> {
+    return answering(async () => {
+      const rows = await this.db.sealedSecret.findMany({ where: { purpose }, orderBy: { id: "asc" } });
+      return rows.map(sealedSecretOf);
+    });
+  }
+
+  changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {
+    return answering(async () => {
+      const rows = await this.db.changeLog.findMany({
+        where: { revision: { gt: after }, payload: { not: null } },
+        orderBy: { revision: "asc" },
+        take: limit,
+      });
+      return changeRowsOf(rows);
+    });
+  }
+
+  getIdempotencyRecord({
+    tenantId,
+    callerKeyId,
+    method,
+    requestId,
+  }: IdempotencyKey): Promise<IdempotencyRecord | undefined> {
+    return answering(async () => {
+      const row = await this.db.idempotencyRecord.findUnique({
+        where: { tenantId_callerKeyId_method_requestId: { tenantId, callerKeyId, method, requestId } },
+      });
+      return optional(idempotencyRecordOf, row);
+    });
+  }
+}
+
+function optional<R, T>(convert: (row: R) => T, row: R | null): T | undefined {
+  return row === null ? undefined : convert(row);
+}

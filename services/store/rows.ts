@@ -1,0 +1,238 @@
+import type { ApiKey, KeyKind, KeyState, RevocationReason, SecretVersion, Visibility } from "../core/api-key.ts";
+import type { ChangeRow } from "../core/change.ts";
+import { decodeChange } from "../core/change-chain.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
+import type { Tenant, TenantState } from "../core/tenant.ts";
+import type { IdempotencyRecord, SealedSecret } from "./port.ts";
+
+/** An integer column: a bigint from Prisma, a number from the driver. */
+type Int = number | bigint;
+
+/** A row of `api_key`, by its column's names in the models. */
+export interface KeyRow {
+  readonly id: string;
+  readonly tenantId: string;
+  readonly name: string;
+  readonly ownerId: string;
+  readonly scopes: string;
+  readonly metadata: string | null;
+  readonly labels: string;
+  readonly state: string;
+  readonly visibility: string;
+  readonly kind: string;
+  readonly prefix: string;
+  readonly createTimeMs: Int;
+  readonly updateTimeMs: Int;
+  readonly expireTimeMs: Int | null;
+  readonly allowedCidrs: string;
+  readonly constraints: string;
+  readonly tokenEpoch: Int;
+  readonly revocationReason: string | null;
+  readonly revocationComment: string | null;
+  readonly revocationTimeMs: Int | null;
+  readonly revision: Int;
+}
+
+export interface SecretVersionRow {
+  readonly number: Int;
+  readonly digest: Uint8Array;
+  readonly pepperId: string;
+  readonly createTimeMs: Int;
+  readonly graceEndTimeMs: Int | null;
+}
+
+/** Gives the key of a row and its versions' rows, newest first. */
+export function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKey {
+  return {
+    id: row.id as KeyId,
+    tenantId: row.tenantId as TenantId,
+    name: row.name,
+    ownerId: row.ownerId,
+    scopes: JSON.parse(row.scopes),
+    ...(row.metadata !== null && { metadata: JSON.parse(row.metadata) }),
+    labels: JSON.parse(row.labels),
+    state: row.state as KeyState,
+    visibility: row.visibility as Visibility,
+    kind: row.kind as KeyKind,
+    prefix: row.prefix,
+    createTimeMs: Number(row.createTimeMs),
+    updateTimeMs: Number(row.updateTimeMs),
+    ...(row.expireTimeMs !== null && { expireTimeMs: Number(row.expireTimeMs) }),
+    allowedCidrs: JSON.parse(row.allowedCidrs),
+    constraints: JSON.parse(row.constraints),
+    tokenEpoch: Number(row.tokenEpoch),
+    ...(row.revocationReason !== null && {
+      revocation: {
+        reason: row.revocationReason as RevocationReason,
+        comment: row.revocationComment ?? "",
+        timeMs: Number(row.revocationTimeMs),
+      },
+    }),
+    secretVersions: versions.map(secretVersionOf),
+    revision: BigInt(row.revision),
+  };
+}
+
+function secretVersionOf(row: SecretVersionRow): SecretVersion {
+  return {
+    number: Number(row.number),
+    digest: row.digest,
+    pepperId: row.pepperId,
+    createTimeMs: Number(row.createTimeMs),
+    ...(row.graceEndTimeMs !== null && { graceEndTimeMs: Number(row.graceEndTimeMs) }),
+  };
+}
+
+/** Gives the columns of a key, as Prisma and raw SQL take them. */
+export function keyRowOf(key: ApiKey) {
+  return {
+    id: key.id as string,
+    tenantId: key.tenantId as string,
+    name: key.name,
+    ownerId: key.ownerId,
+    scopes: JSON.stringify(key.scopes),
+    metadata: key.metadata === undefined ? null : JSON.stringify(key.metadata),
+    labels: JSON.stringify(key.labels),
+    state: key.state as string,
+    visibility: key.visibility as string,
+    kind: key.kind as string,
+    prefix: key.prefix,
+    createTimeMs: BigInt(key.createTimeMs),
+    updateTimeMs: BigInt(key.updateTimeMs),
+    expireTimeMs: nullableInt(key.expireTimeMs),
+    allowedCidrs: JSON.stringify(key.allowedCidrs),
+    constraints: JSON.stringify(key.constraints),
+    tokenEpoch: key.tokenEpoch,
+    revocationReason: key.revocation?.reason ?? null,
+    revocationComment: key.revocation?.comment ?? null,
+    revocationTimeMs: nullableInt(key.revocation?.timeMs),
+    revision: key.revision,
+  } satisfies KeyRow;
+}
+
+export function secretVersionRowOf(key: ApiKey, version: SecretVersion) {
+  return {
+    keyId: key.id as string,
+    number: version.number,
+    tenantId: key.tenantId as string,
+    digest: ownBytes(version.digest),
+    pepperId: version.pepperId,
+    createTimeMs: BigInt(version.createTimeMs),
+    graceEndTimeMs: nullableInt(version.graceEndTimeMs),
+  };
+}
+
+export function tenantOf(
+  row: Readonly<Record<"id" | "slug" | "name" | "state" | "settings", string>> &
+    Readonly<Record<"createTimeMs" | "updateTimeMs", Int>>,
+): Tenant {
+  return {
+    id: row.id as TenantId,
+    slug: row.slug,
+    name: row.name,
+    state: row.state as TenantState,
+    settings: JSON.parse(row.settings),
+    createTimeMs: Number(row.createTimeMs),
+    updateTimeMs: Number(row.updateTimeMs),
+  };
+}
+
+export function tenantRowOf(tenant: Tenant) {
+  return {
+    id: tenant.id as string,
+    slug: tenant.slug,
+    name: tenant.name,
+    state: tenant.state as string,
+    settings: JSON.stringify(tenant.settings),
+    createTimeMs: BigInt(tenant.createTimeMs),
+    updateTimeMs: BigInt(tenant.updateTimeMs),
+  };
+}
+
+export interface SealedSecretRow {
+  readonly id: string;
+  readonly tenantId: string | null;
+  readonly purpose: string;
+  readonly masterKeyId: string;
+  readonly sealed: Uint8Array;
+  readonly createTimeMs: Int;
+}
+
+export function sealedSecretOf({ tenantId, createTimeMs, ...row }: SealedSecretRow): SealedSecret {
+  return { ...row, ...(tenantId !== null && { tenantId: tenantId as TenantId }), createTimeMs: Number(createTimeMs) };
+}
+
+export function sealedSecretRowOf(secret: SealedSecret) {
+  return {
+    ...secret,
+    tenantId: secret.tenantId ?? null,
+    sealed: ownBytes(secret.sealed),
+    createTimeMs: BigInt(secret.createTimeMs),
+  };
+}
+
+export interface IdempotencyRow {
+  readonly tenantId: string;
+  readonly callerKeyId: string;
+  readonly method: string;
+  readonly requestId: string;
+  readonly fingerprint: Uint8Array;
+  readonly keyId: string;
+  readonly revision: Int;
+  readonly createTimeMs: Int;
+  readonly sealedAnswer: Uint8Array | null;
+}
+
+export function idempotencyRecordOf({
+  tenantId,
+  callerKeyId,
+  keyId,
+  sealedAnswer,
+  revision,
+  createTimeMs,
+  ...row
+}: IdempotencyRow): IdempotencyRecord {
+  return {
+    tenantId: tenantId as TenantId,
+    callerKeyId: callerKeyId as KeyId,
+    keyId: keyId as KeyId,
+    ...row,
+    revision: BigInt(revision),
+    createTimeMs: Number(createTimeMs),
+    ...(sealedAnswer !== null && { sealedAnswer }),
+  };
+}
+
+export function idempotencyRowOf(record: IdempotencyRecord) {
+  return {
+    ...record,
+    fingerprint: ownBytes(record.fingerprint),
+    createTimeMs: BigInt(record.createTimeMs),
+    sealedAnswer: record.sealedAnswer === undefined ? null : ownBytes(record.sealedAnswer),
+  };
+}
+
+export interface LogRow {
+  readonly revision: Int;
+  readonly hash: Uint8Array;
+  readonly commitTimeMs: Int;
+  readonly payload: Uint8Array | null;
+}
+
+/** Entries whose payload is gone aren't in it. */
+export function changeRowsOf(rows: readonly LogRow[]): readonly ChangeRow[] {
+  return rows.flatMap(({ revision, hash, commitTimeMs, payload }) =>
+    payload === null
+      ? []
+      : [{ revision: BigInt(revision), hash, commitTimeMs: Number(commitTimeMs), change: decodeChange(payload) }],
+  );
+}
+
+function nullableInt(value: number | undefined): bigint | null {
+  return value === undefined ? null : BigInt(value);
+}
+
+/** The bytes over an ArrayBuffer of their own kind, as Prisma's types ask. */
+function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes as Uint8Array<ArrayBuffer>;
+}
