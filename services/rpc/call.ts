@@ -13,6 +13,8 @@ export interface Carrier {
   readonly peerAddress: string;
   /** Aborts when the client goes away. */
   readonly signal: AbortSignal;
+  /** What `signal.aborted` says, for a transport that can tell without making a signal. */
+  readonly aborted?: boolean;
   /** What the client's deadline leaves, in ms; undefined: none was given. */
   timeoutMs(): number | undefined;
 }

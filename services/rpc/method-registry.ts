@@ -1,0 +1,132 @@
+import type {
+  DescMethod,
+  DescMethodBiDiStreaming,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { accessTable } from "./access.ts";
+import type { Carrier, Unary, UnaryMethods } from "./call.ts";
+
+const mebibyte = 1024 * 1024;
+
+/** The largest request of a method that isn't named below, in bytes of the message, after decompression. */
+export const requestBytesDefault = mebibyte;
+
+/** The largest request of an open method. */
+export const openRequestBytesMax = 64 * 1024;
+
+const requestBytesMaxOf: Readonly<Record<string, number>> = {
+  "ichor.v1.AdminService/BatchVerifyCredentials": 4 * mebibyte,
+};
+
+/** Protobuf JSON as every path reads and writes it: unknown fields are refused, since a misspelt limit is no limit. */
+export const jsonOptions = { ignoreUnknownFields: false } as const;
+
+/** A unary method that needs a scope, with all that a transport must know to serve it. */
+export interface UnaryMethod<M extends DescMethodUnary = DescMethodUnary> {
+  /** Full name, as `ichor.v1.AdminService/IssueApiKey`. */
+  readonly name: string;
+  readonly desc: M;
+  readonly run: Unary<M>;
+  /** The reserved scope that its caller must hold. */
+  readonly scope: string;
+  /** The largest message, in bytes. */
+  readonly requestBytesMax: number;
+}
+
+/** The methods of a service that anyone may call, each under its local name. They see the transport, not a caller. */
+export type OpenMethods<S extends DescService> = {
+  [K in keyof S["method"]]: OpenMethod<S["method"][K]>;
+};
+
+/** An open method: unary, server-streaming or bidirectional. Throws IchorError. */
+export type OpenMethod<M extends DescMethod> = M extends DescMethodUnary
+  ? (request: MessageShape<M["input"]>, carrier: Carrier) => Promise<MessageInitShape<M["output"]>>
+  : M extends DescMethodServerStreaming
+    ? (request: MessageShape<M["input"]>, carrier: Carrier) => AsyncIterable<MessageInitShape<M["output"]>>
+    : M extends DescMethodBiDiStreaming
+      ? (
+          requests: AsyncIterable<MessageShape<M["input"]>>,
+          carrier: Carrier,
+        ) => AsyncIterable<MessageInitShape<M["output"]>>
+      : never;
+
+/** An open method, of any shape; the shape is its descriptor's. */
+export interface OpenEntry {
+  readonly name: string;
+  readonly desc: DescMethod;
+  // biome-ignore lint/suspicious/noExplicitAny: erased here, checked by OpenMethods where it is registered.
+  readonly run: (request: any, carrier: Carrier) => any;
+}
+
+/** A service with its methods, ready to be registered. */
+export interface Registration {
+  readonly service: DescService;
+  readonly unary: readonly UnaryMethod[];
+  readonly open: readonly OpenEntry[];
+}
+
+/** All that the server offers, independent of any transport. */
+export interface MethodRegistry {
+  readonly services: readonly DescService[];
+  /** By full name. */
+  readonly unary: ReadonlyMap<string, UnaryMethod>;
+  readonly open: readonly OpenEntry[];
+}
+
+/**
+ * Registers a service whose methods are unary and need a scope. Throws TypeError for a method that the access table
+ * doesn't name, or that it opens to anyone.
+ */
+export function scopedService<S extends DescService>(service: S, methods: UnaryMethods<S>): Registration {
+  const unary = service.methods.map((desc): UnaryMethod => {
+    const name = fullMethodName(desc);
+    const access = accessTable[name];
+    if (access === undefined || !("scope" in access)) throw new TypeError(`${name} needs a scope in the access table`);
+    if (!isUnary(desc)) throw new TypeError(`${name} is not unary`);
+    const run = methodNamed(methods, desc) as Unary;
+    return { name, desc, run, scope: access.scope, requestBytesMax: requestBytesMaxOf[name] ?? requestBytesDefault };
+  });
+  return { service, unary, open: [] };
+}
+
+/** Registers a service that anyone may call. Throws TypeError for a method that the access table doesn't open. */
+export function openService<S extends DescService>(service: S, methods: OpenMethods<S>): Registration {
+  const open = service.methods.map((desc): OpenEntry => {
+    const name = fullMethodName(desc);
+    const access = accessTable[name];
+    if (access === undefined || !("open" in access)) throw new TypeError(`${name} isn't open in the access table`);
+    return { name, desc, run: methodNamed(methods, desc) as OpenEntry["run"] };
+  });
+  return { service, unary: [], open };
+}
+
+/** Collects the services. Throws TypeError if one is there twice. */
+export function createMethodRegistry(registrations: readonly Registration[]): MethodRegistry {
+  const services = registrations.map(({ service }) => service);
+  const names = new Set(services.map(({ typeName }) => typeName));
+  if (names.size !== services.length) throw new TypeError("a service is registered twice");
+  return {
+    services,
+    unary: new Map(registrations.flatMap(({ unary }) => unary).map((method) => [method.name, method])),
+    open: registrations.flatMap(({ open }) => open),
+  };
+}
+
+/** `ichor.v1.AdminService/IssueApiKey`: the path of a method without its first slash. */
+export function fullMethodName(desc: DescMethod): string {
+  return `${desc.parent.typeName}/${desc.name}`;
+}
+
+function isUnary(desc: DescMethod): desc is DescMethodUnary {
+  return desc.methodKind === "unary";
+}
+
+function methodNamed(methods: object, desc: DescMethod): unknown {
+  const method: unknown = (methods as Record<string, unknown>)[desc.localName];
+  if (typeof method !== "function") throw new TypeError(`${fullMethodName(desc)} has no implementation`);
+  return method;
+}

@@ -1,0 +1,209 @@
+import type { DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
+import { actingTenant, requireScope } from "../core/access.ts";
+import type { Caller } from "../core/caller.ts";
+import { IchorError } from "../core/errors.ts";
+import type { TenantId } from "../core/ids.ts";
+import { bearerCredential } from "./bearer-credential.ts";
+import type { Call, Carrier } from "./call.ts";
+import { CallLifetime } from "./call-lifetime.ts";
+import type { RecordCall } from "./call-record.ts";
+import { deadlineExceeded, type Failure, failureOf } from "./error-boundary.ts";
+import type { UnaryMethod } from "./method-registry.ts";
+
+/** The longest that a unary call runs, in ms, whatever its client allows. */
+export const callTimeoutMsMax = 60_000;
+
+/** The ports of the pipeline. */
+export interface PipelineDeps {
+  /** Says whose credential this is. Throws CREDENTIAL_REFUSED if it isn't valid now, whatever check it failed. */
+  readonly authenticate: (presentedCredential: string, carrier: Carrier) => Promise<Caller>;
+  /** Says which tenant has this id or slug. Throws TENANT_NOT_FOUND. Asked only for callers that may leave theirs. */
+  readonly resolveTenant: (idOrSlug: string) => Promise<TenantId>;
+  /** Whether the server is shutting down. */
+  readonly isDraining: () => boolean;
+  /** Log and metrics. */
+  readonly record: RecordCall;
+  /** A clock that only goes forward, in ms with fractions. */
+  readonly monotonicMs: () => number;
+  /** The longest that a call runs, in ms; default 60 s. */
+  readonly callTimeoutMsMax?: number;
+}
+
+/**
+ * What surrounds every call, the same on every transport. For a unary method, in this order:
+ *
+ * 1. record: each call is logged and measured once, however it ends;
+ * 2. error boundary: whatever is thrown becomes a ConnectError with its details;
+ * 3. draining: DRAINING;
+ * 4. deadline: DEADLINE_EXCEEDED at the client's timeout or the server's, whichever is first; a call that has none left,
+ *    or whose client is gone, isn't begun;
+ * 5. authentication: CREDENTIAL_MISSING, CREDENTIAL_REFUSED;
+ * 6. acting tenant: TENANT_NOT_ALLOWED, TENANT_NOT_FOUND;
+ * 7. authorisation: SCOPE_MISSING;
+ * 8. the method.
+ *
+ * Open methods (health, reflection) have steps 1 and 2 only: health must answer while the server drains.
+ */
+export interface Pipeline {
+  /** Runs a unary method. Rejects with a ConnectError that is ready to be sent, always. */
+  unary<M extends DescMethodUnary>(
+    method: UnaryMethod<M>,
+    request: MessageShape<M["input"]>,
+    carrier: Carrier,
+  ): Promise<MessageInitShape<M["output"]>>;
+  /** Runs an open method. Rejects with a ConnectError. */
+  open<T>(method: string, carrier: Carrier, run: () => Promise<T>): Promise<T>;
+  /** Runs an open streaming method. Throws ConnectErrors. */
+  openStream<T>(method: string, carrier: Carrier, run: () => AsyncIterable<T>): AsyncIterable<T>;
+  /** Records a call that its transport refuses before the method, and gives the error to send. */
+  refuse(method: string, open: boolean, carrier: Carrier, thrown: unknown): ConnectError;
+}
+
+/** What the pipeline has learnt of a call so far. */
+interface Progress {
+  readonly method: string;
+  readonly open: boolean;
+  readonly carrier: Carrier;
+  readonly startMs: number;
+  caller: Caller | undefined;
+  tenantId: TenantId | undefined;
+}
+
+/** The pipeline on its ports. */
+export function createPipeline(deps: PipelineDeps): Pipeline {
+  const { authenticate, resolveTenant, isDraining, record, monotonicMs } = deps;
+  const timeoutMsMax = deps.callTimeoutMsMax ?? callTimeoutMsMax;
+
+  async function unary<M extends DescMethodUnary>(
+    method: UnaryMethod<M>,
+    request: MessageShape<M["input"]>,
+    carrier: Carrier,
+  ): Promise<MessageInitShape<M["output"]>> {
+    const progress = begin(method.name, false, carrier);
+    try {
+      if (isDraining()) throw new IchorError("DRAINING", "the server is shutting down");
+      const answer = await withinDeadline(carrier, timeoutMsMax, async (lifetime) => {
+        const call = await admit(method, progress, lifetime);
+        return method.run(request, call);
+      });
+      finish(progress, undefined);
+      return answer;
+    } catch (thrown) {
+      throw fail(progress, thrown);
+    }
+  }
+
+  async function admit(method: UnaryMethod, progress: Progress, lifetime: CallLifetime): Promise<Call> {
+    const { carrier } = progress;
+    const caller = await authenticate(bearerCredential(carrier.header("authorization")), carrier);
+    progress.caller = caller;
+    const ichorTenant = carrier.header("ichor-tenant");
+    // Also refuses the header before any look-up, for all who may not send it.
+    actingTenant(caller, ichorTenant);
+    const tenantId = ichorTenant === undefined ? caller.tenantId : await resolveTenant(ichorTenant);
+    progress.tenantId = tenantId;
+    requireScope(caller, method.scope);
+    return new AdmittedCall(method.name, caller, tenantId, carrier.peerAddress, lifetime);
+  }
+
+  async function open<T>(method: string, carrier: Carrier, run: () => Promise<T>): Promise<T> {
+    const progress = begin(method, true, carrier);
+    try {
+      const answer = await run();
+      finish(progress, undefined);
+      return answer;
+    } catch (thrown) {
+      throw fail(progress, thrown);
+    }
+  }
+
+  async function* openStream<T>(method: string, carrier: Carrier, run: () => AsyncIterable<T>): AsyncIterable<T> {
+    const progress = begin(method, true, carrier);
+    try {
+      yield* run();
+      finish(progress, undefined);
+    } catch (thrown) {
+      throw fail(progress, thrown);
+    }
+  }
+
+  function refuse(method: string, isOpen: boolean, carrier: Carrier, thrown: unknown): ConnectError {
+    return fail(begin(method, isOpen, carrier), thrown);
+  }
+
+  function begin(method: string, isOpen: boolean, carrier: Carrier): Progress {
+    return { method, open: isOpen, carrier, startMs: monotonicMs(), caller: undefined, tenantId: undefined };
+  }
+
+  function fail(progress: Progress, thrown: unknown): ConnectError {
+    const failure = failureOf(thrown, hasGone(progress.carrier));
+    finish(progress, failure);
+    return failure.error;
+  }
+
+  function finish({ method, open, carrier, startMs, caller, tenantId }: Progress, failure: Failure | undefined): void {
+    const durationMs = monotonicMs() - startMs;
+    record({ method, open, durationMs, peerAddress: carrier.peerAddress, caller, tenantId, failure });
+  }
+
+  return { unary, open, openStream, refuse };
+}
+
+/** Runs `work` until the deadline; then rejects with DEADLINE_EXCEEDED and aborts the signal that `work` may have asked for. */
+function withinDeadline<T>(
+  carrier: Carrier,
+  timeoutMsMax: number,
+  work: (lifetime: CallLifetime) => Promise<T>,
+): Promise<T> {
+  const timeoutMs = Math.min(carrier.timeoutMs() ?? timeoutMsMax, timeoutMsMax);
+  if (timeoutMs <= 0) return Promise.reject(deadlineExceeded());
+  if (hasGone(carrier)) return Promise.reject(carrier.signal.reason);
+  return new Promise<T>((resolve, reject) => {
+    const lifetime = new CallLifetime(carrier);
+    const timer = setTimeout(() => {
+      const reason = deadlineExceeded();
+      lifetime.abort(reason);
+      reject(reason);
+    }, timeoutMs);
+    const end = (): void => {
+      clearTimeout(timer);
+      lifetime.complete();
+    };
+    work(lifetime).then(
+      (answer) => {
+        end();
+        resolve(answer);
+      },
+      (thrown: unknown) => {
+        end();
+        reject(thrown);
+      },
+    );
+  });
+}
+
+function hasGone(carrier: Carrier): boolean {
+  return carrier.aborted ?? carrier.signal.aborted;
+}
+
+/** A call that has passed every check. Its signal is made only if the method asks for it. */
+class AdmittedCall implements Call {
+  readonly method: string;
+  readonly caller: Caller;
+  readonly tenantId: TenantId;
+  readonly clientAddress: string;
+  readonly #lifetime: CallLifetime;
+
+  constructor(method: string, caller: Caller, tenantId: TenantId, clientAddress: string, lifetime: CallLifetime) {
+    this.method = method;
+    this.caller = caller;
+    this.tenantId = tenantId;
+    this.clientAddress = clientAddress;
+    this.#lifetime = lifetime;
+  }
+
+  get signal(): AbortSignal {
+    return this.#lifetime.signal;
+  }
+}
