@@ -1,23 +1,10 @@
 import { fileURLToPath } from "node:url";
+import type { StoreDeps } from "./deps.ts";
 import { migrationsFolder, readMigrations } from "./migrations.ts";
 import type { Store } from "./port.ts";
 import { lockWaitMsDefault, SqliteConnections } from "./sqlite-connections.ts";
 import { migrateSqlite } from "./sqlite-migrate.ts";
 import { StoreStartError } from "./start-error.ts";
-
-export interface StoreDeps {
-  /** Ms since the epoch. */
-  readonly clock: { now(): number };
-  /** So many bytes of a cryptographic source. */
-  readonly random: (size: number) => Uint8Array;
-  readonly log: StoreLog;
-}
-
-/** Where the store tells what no caller learns of. */
-export interface StoreLog {
-  info(fields: object, message: string): void;
-  error(fields: object, message: string): void;
-}
 
 export interface StoreOptions extends StoreDeps {
   /** `file:` and a path, relative to the working directory or absolute. */

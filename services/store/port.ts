@@ -47,20 +47,26 @@ export interface StoreReads {
   /** Keys with the scope `ichor:*` in tenant `default` that are neither disabled, revoked nor expired at `nowMs`. */
   liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]>;
   listSealedSecrets(purpose: string): Promise<readonly SealedSecret[]>;
-  /** Entries with a revision above `after`, ascending; may have gaps at the end that later reads fill. */
+  /**
+   * Entries with a revision above `after`, ascending; may have gaps at the end that later reads fill. Those whose payload
+   * was compacted aren't among them; the newest entry never is.
+   */
   changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]>;
   getIdempotencyRecord(key: IdempotencyKey): Promise<IdempotencyRecord | undefined>;
 }
 
-/** What a mutating transaction may do; reads see its own writes. */
+/** What a mutating transaction may do; reads see its own writes, `head()` the revision that is being made with the hash before it. */
 export interface StoreTransaction extends StoreReads {
   insertTenant(tenant: Tenant): Promise<void>;
   updateTenant(tenant: Tenant): Promise<void>;
   insertKey(key: ApiKey): Promise<void>;
+  /** Many at once, for a fraction of the cost. */
+  insertKeys(keys: readonly ApiKey[]): Promise<void>;
   /** Writes every mutable field and the set of secret versions. */
   updateKey(key: ApiKey): Promise<void>;
   deleteKey(id: KeyId): Promise<void>;
   insertSealedSecret(secret: SealedSecret): Promise<void>;
+  /** Takes the place of an older record of the same call. */
   insertIdempotencyRecord(record: IdempotencyRecord): Promise<void>;
   /** Erases the sealed answers about a key, so that no dead secret can be replayed. */
   eraseIdempotentAnswers(keyId: KeyId): Promise<void>;

@@ -5,7 +5,7 @@ import type { Change, ChangeRow, Head } from "../core/change.ts";
 import { auditBytes, chainHash, changeBytes } from "../core/change-chain.ts";
 import { sha256 } from "../core/digest.ts";
 import { type KeyId, newId } from "../core/ids.ts";
-import type { StoreDeps } from "./open-store.ts";
+import type { StoreDeps } from "./deps.ts";
 import type { Committed, Mutation, Store, StoreReads, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
 import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";

@@ -1,0 +1,48 @@
+import { randomUUID } from "node:crypto";
+import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname } from "node:path";
+
+/**
+ * Makes a file (mode 0600) that isn't there yet, whole or not at all; false if there is one. It is on disk, and so is
+ * its name, when this returns.
+ */
+export function createFileDurably(path: string, text: string): boolean {
+  return throughTemporary(path, text, (temporary) => {
+    try {
+      // A link, since a rename would replace what another process has made meanwhile.
+      linkSync(temporary, path);
+      return true;
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+      throw error;
+    }
+  });
+}
+
+/** Writes a file (mode 0600) in the place of what is there, whole or not at all, and on disk when this returns. */
+export function replaceFileDurably(path: string, text: string): void {
+  throughTemporary(path, text, (temporary) => renameSync(temporary, path));
+}
+
+function throughTemporary<T>(path: string, text: string, put: (temporary: string) => T): T {
+  const temporary = `${path}.${randomUUID()}.tmp`;
+  try {
+    const file = openSync(temporary, "wx", 0o600);
+    try {
+      writeSync(file, text);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    const result = put(temporary);
+    const folder = openSync(dirname(path), "r");
+    try {
+      fsyncSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+    return result;
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}

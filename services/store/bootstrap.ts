@@ -1,0 +1,128 @@
+import { join } from "node:path";
+import type { ApiKey } from "../core/api-key.ts";
+import { keyDigest } from "../core/change-chain.ts";
+import { formatIssuedKey } from "../core/credential.ts";
+import { issuedDigest } from "../core/digest.ts";
+import { newId } from "../core/ids.ts";
+import { rootScope } from "../core/scopes.ts";
+import { defaultTenantSettings, defaultTenantSlug, type Tenant } from "../core/tenant.ts";
+import { replaceFileDurably } from "../keyring/durable-file.ts";
+import type { MasterKeys } from "../keyring/master-key.ts";
+import { createPepper, pepperPurpose } from "../keyring/peppers.ts";
+import type { StoreDeps } from "./deps.ts";
+import type { SealedSecret, Store } from "./port.ts";
+import { StoreStartError } from "./start-error.ts";
+
+/** Audit action of the first start. */
+export const bootstrapAction = "Bootstrap";
+
+export interface BootstrapDeps extends StoreDeps {
+  readonly store: Store;
+  readonly masterKeys: MasterKeys;
+  /** Where `root.key` is written to; must be there. */
+  readonly dataDir: string;
+}
+
+/**
+ * The first start on an empty store: makes tenant `default`, the first pepper and one root credential, in one
+ * transaction, so that of processes that start together one does it. The credential is written to `root.key` before the
+ * commit, durably: there is no committed root that nobody holds. On a store that was started before it changes nothing.
+ *
+ * Throws StoreStartError if `root.key` can't be written, or if the store's secrets are sealed under master keys none of
+ * which is loaded: going on would refuse every key.
+ */
+export async function bootstrap(deps: BootstrapDeps): Promise<void> {
+  const { store, masterKeys, log } = deps;
+  if ((await store.getTenantBySlug(defaultTenantSlug)) === undefined) await firstStart(deps);
+  const peppers = await store.listSealedSecrets(pepperPurpose);
+  const sealed = peppers.filter(({ masterKeyId }) => masterKeys.byId(masterKeyId) === undefined);
+  if (sealed.length === 0) return;
+  if (sealed.length === peppers.length) {
+    throw new StoreStartError(
+      `the store's secrets are sealed under master key ${idsOf(sealed)}, but loaded is ${masterKeys.ids.join(", ")}: ` +
+        "put the right master key file in its place",
+    );
+  }
+  log.error({ masterKeyIds: idsOf(sealed) }, "some secrets stay sealed: a master key isn't loaded");
+}
+
+async function firstStart({ store, masterKeys, dataDir, clock, random, log }: BootstrapDeps): Promise<void> {
+  const rootKeyFile = join(dataDir, "root.key");
+  const nowMs = clock.now();
+  const tenant: Tenant = {
+    id: newId("ten", nowMs, random(10)),
+    slug: defaultTenantSlug,
+    name: "Default",
+    state: "ACTIVE",
+    settings: defaultTenantSettings,
+    createTimeMs: nowMs,
+    updateTimeMs: nowMs,
+  };
+  const { pepper, row } = createPepper(masterKeys, nowMs, random);
+  const secret = random(32);
+  const root = rootKey(tenant, newId("key", nowMs, random(10)), nowMs);
+  const digest = issuedDigest(pepper, tenant.id, root.id, secret);
+  const { result: made } = await store.mutate(async (tx, revision) => {
+    if ((await tx.getTenantBySlug(defaultTenantSlug)) !== undefined) return { result: false, unchanged: true };
+    const key: ApiKey = {
+      ...root,
+      revision,
+      secretVersions: [{ number: 1, digest, pepperId: pepper.id, createTimeMs: nowMs }],
+    };
+    await tx.insertTenant(tenant);
+    await tx.insertSealedSecret(row);
+    await tx.insertKey(key);
+    // Last, under the lock of the head row: what another process made in the meantime isn't replaced. Should the commit
+    // fail, the next first start replaces the file.
+    writeRootKey(rootKeyFile, formatIssuedKey(root.prefix, root.id, secret));
+    return {
+      result: true,
+      change: { kind: "tenant", tenantId: tenant.id, event: "created" },
+      audit: {
+        tenantId: tenant.id,
+        action: bootstrapAction,
+        target: key.id,
+        address: "",
+        requestId: "",
+        afterDigest: keyDigest(key),
+      },
+    };
+  });
+  if (made) log.info({ keyId: root.id, file: rootKeyFile }, "first start: the root credential was written");
+}
+
+function rootKey(tenant: Tenant, id: ApiKey["id"], nowMs: number): Omit<ApiKey, "revision" | "secretVersions"> {
+  const [prefix = ""] = tenant.settings.secretPrefixes;
+  return {
+    id,
+    tenantId: tenant.id,
+    name: "root",
+    ownerId: "",
+    scopes: [rootScope],
+    labels: {},
+    state: "ACTIVE",
+    visibility: "SECRET",
+    kind: "ISSUED_KEY",
+    prefix,
+    createTimeMs: nowMs,
+    updateTimeMs: nowMs,
+    allowedCidrs: [],
+    constraints: {},
+    tokenEpoch: 0,
+  };
+}
+
+function writeRootKey(path: string, credential: string): void {
+  try {
+    replaceFileDurably(path, `${credential}\n`);
+  } catch (cause) {
+    throw new StoreStartError(
+      `the root credential can't be written to ${path}: ${cause instanceof Error ? cause.message : cause}`,
+      { cause },
+    );
+  }
+}
+
+function idsOf(secrets: readonly SealedSecret[]): string {
+  return [...new Set(secrets.map(({ masterKeyId }) => masterKeyId))].join(", ");
+}
