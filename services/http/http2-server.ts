@@ -1,0 +1,75 @@
+import { createServer, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+import type { ListenerLimits } from "./limits.ts";
+
+/** The HTTP/2 side of a listener: it gets sockets and never listens itself. */
+export interface Http2Server {
+  accept(socket: Socket): void;
+  /** Tells every connection to go away: idle ones close at once, the others after their last stream. */
+  drain(): void;
+}
+
+export function createHttp2Server(
+  handler: (request: Http2ServerRequest, response: Http2ServerResponse) => void,
+  limits: ListenerLimits,
+): Http2Server {
+  const sessions = new Set<ServerHttp2Session>();
+  let draining = false;
+
+  const server = createServer(
+    {
+      maxHeaderListPairs: 64,
+      settings: {
+        maxConcurrentStreams: limits.streamsPerConnectionMax,
+        maxHeaderListSize: limits.headerBytesMax,
+        enablePush: false,
+      },
+    },
+    handler,
+  );
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
+    keepUp(session, limits);
+    if (draining) session.close();
+  });
+
+  return {
+    accept: (socket) => void server.emit("connection", socket),
+    drain() {
+      draining = true;
+      for (const session of sessions) session.close();
+    },
+  };
+}
+
+/**
+ * Closes a session that has no streams for too long, as one that sent its preface and nothing else, and destroys one
+ * whose peer no longer answers: HTTP/2 in Node has neither header timeout nor keep-alive of its own.
+ */
+function keepUp(session: ServerHttp2Session, { sessionIdleMs, pingMs }: ListenerLimits): void {
+  let openStreams = 0;
+  let idleSinceMs = performance.now();
+  let pingPending = false;
+
+  session.on("stream", (stream) => {
+    openStreams += 1;
+    stream.once("close", () => {
+      openStreams -= 1;
+      idleSinceMs = performance.now();
+    });
+  });
+
+  const timer = setInterval(
+    () => {
+      if (pingPending || session.closed) return session.destroy();
+      if (openStreams === 0 && performance.now() - idleSinceMs >= sessionIdleMs) return session.close();
+      pingPending = session.ping(() => {
+        pingPending = false;
+      });
+    },
+    Math.min(pingMs, sessionIdleMs),
+  );
+  timer.unref();
+  session.once("close", () => clearInterval(timer));
+}

@@ -1,0 +1,119 @@
+import type { AddressInfo } from "node:net";
+import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import type { Log } from "../rpc/log.ts";
+import type { NodeRequest, NodeResponse } from "../rpc/node-handler.ts";
+import { createHttp1Server } from "./http1-server.ts";
+import { createHttp2Server } from "./http2-server.ts";
+import { type ListenerLimits, listenerLimits } from "./limits.ts";
+import { type Protocol, sniffProtocol } from "./protocol-sniffer.ts";
+
+export interface ListenerOptions {
+  readonly handler: (request: NodeRequest, response: NodeResponse) => void;
+  /** Certificate chain and private key in PEM; without them the port is cleartext. */
+  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
+  readonly limits?: Partial<ListenerLimits>;
+  readonly log: Log;
+}
+
+/** Where a listener can be reached. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  /** `http://127.0.0.1:8420`, or `https://…`. */
+  readonly url: string;
+}
+
+export interface Listener {
+  /** Starts to accept connections. Port 0 takes a free one. Rejects with Node's error, as EADDRINUSE. */
+  listen(host: string, port: number): Promise<ListenAddress>;
+  /**
+   * Stops accepting, closes what is idle, lets requests in flight finish, and cuts what is left after `timeoutMs`.
+   * Resolves when no connection is left, with the number of those that were cut.
+   */
+  drain(timeoutMs: number): Promise<{ readonly cut: number }>;
+}
+
+/**
+ * One port for HTTP/1.1 and HTTP/2: told apart by the preface in cleartext (h2c with prior knowledge; `Upgrade: h2c` is
+ * not served), by ALPN over TLS (1.2 or newer).
+ */
+export function createListener({ handler, tls, limits: given, log }: ListenerOptions): Listener {
+  const limits = { ...listenerLimits, ...given };
+  const http1 = createHttp1Server(handler, limits);
+  const http2 = createHttp2Server(handler, limits);
+  const sockets = new Set<Socket>();
+
+  /** Connections that have not told their protocol yet. Over TLS none: a handshake has its own timeout. */
+  const undecided = new Set<Socket>();
+  const handOver = (socket: Socket, protocol: Protocol): void => {
+    undecided.delete(socket);
+    (protocol === "h2" ? http2 : http1).accept(socket);
+  };
+  const server = tls ? createTlsListener(tls, limits, handOver, log) : createNetServer({ noDelay: true });
+
+  server.maxConnections = limits.connectionsMax;
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.setKeepAlive(true, limits.pingMs);
+    socket.once("close", () => {
+      sockets.delete(socket);
+      undecided.delete(socket);
+    });
+    if (tls) return;
+    undecided.add(socket);
+    sniffProtocol(socket, limits.firstByteMs, (protocol) => handOver(socket, protocol));
+  });
+  server.on("drop", () => log.warn({ connectionsMax: limits.connectionsMax }, "connection refused: too many"));
+
+  return {
+    listen: (host, port) => listen(server, host, port, tls ? "https" : "http"),
+    async drain(timeoutMs) {
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => resolve());
+      });
+      for (const socket of undecided) socket.destroy();
+      http1.drain();
+      http2.drain();
+      let cut = 0;
+      const deadline = setTimeout(() => {
+        cut = sockets.size;
+        for (const socket of sockets) socket.destroy();
+      }, timeoutMs);
+      await closed;
+      clearTimeout(deadline);
+      return { cut };
+    },
+  };
+}
+
+function createTlsListener(
+  { cert, key }: NonNullable<ListenerOptions["tls"]>,
+  limits: ListenerLimits,
+  handOver: (socket: Socket, protocol: Protocol) => void,
+  log: Log,
+): Server {
+  const server = createTlsServer({
+    cert,
+    key,
+    minVersion: "TLSv1.2",
+    ALPNProtocols: ["h2", "http/1.1"],
+    handshakeTimeout: limits.firstByteMs,
+    noDelay: true,
+  });
+  server.on("secureConnection", (socket) => handOver(socket, socket.alpnProtocol === "h2" ? "h2" : "h1"));
+  server.on("tlsClientError", (err) => log.debug({ err }, "TLS handshake failed"));
+  return server;
+}
+
+function listen(server: Server, host: string, port: number, scheme: string): Promise<ListenAddress> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, () => {
+      server.off("error", reject);
+      const bound = server.address() as AddressInfo;
+      const shownHost = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
+      resolve({ host: bound.address, port: bound.port, url: `${scheme}://${shownHost}:${bound.port}` });
+    });
+  });
+}
