@@ -110,4 +110,9 @@ function notRunLines(notRun) {
   return [...titles].map(([key, suites]) => `${key}: ${suites.join("; ")}`);
 }
 
-await main();
+try {
+  await main();
+} catch (error) {
+  stdout.write(`FAILED ${error.message}\n0 passed, 1 failed\n`);
+  process.exitCode = 1;
+}

@@ -71,11 +71,21 @@ describe("repository", () => {
   });
 
   it("locks packages by version and digest, not by the registry that they were fetched from", () => {
-    const { packages } = JSON.parse(readFileSync("package-lock.json", "utf8"));
-    const entries = Object.entries<{ resolved?: string; integrity?: string; link?: boolean }>(packages);
-    const locked = entries.filter(([path, { link }]) => path.startsWith("node_modules/") && !link);
-    expect(locked.length).toBeGreaterThanOrEqual(100);
-    expect(locked.filter(([, { resolved, integrity }]) => resolved !== undefined || !integrity)).toEqual([]);
+    const entries = Object.entries(lockedPackages()).filter(([path]) => path !== "");
+    expect(entries.length).toBeGreaterThanOrEqual(100);
+    expect(entries.filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
+    // Binaries for other platforms are only known by version where the lock file was written on one platform.
+    expect(entries.filter(([, { integrity, os }]) => !integrity && os === undefined)).toEqual([]);
+  });
+
+  it("locks the packages of every platform, without which a clean install fails", () => {
+    const packages = lockedPackages();
+    const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+      Object.keys(optionalDependencies)
+        .map((name) => `node_modules/${name}`)
+        .filter((name) => packages[name] === undefined && packages[`${path}/${name}`] === undefined),
+    );
+    expect(missing).toEqual([]);
   });
 
   it("pins every direct dependency", () => {
@@ -91,6 +101,18 @@ describe("patterns of the repository's hygiene", () => {
     expect(leaves.filter((line) => pattern.test(line))).toEqual([]);
   });
 });
+
+interface LockedPackage {
+  readonly version?: string;
+  readonly integrity?: string;
+  readonly resolved?: string;
+  readonly os?: readonly string[];
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+function lockedPackages(): Record<string, LockedPackage> {
+  return JSON.parse(readFileSync("package-lock.json", "utf8")).packages;
+}
 
 /** Files that are tracked, or would be: ignored ones apart. */
 function repositoryFiles(): string[] {
