@@ -3,6 +3,7 @@ import type { ChangeRow, Head } from "../core/change.ts";
 import { IchorError } from "../core/errors.ts";
 import type { Store } from "../store/port.ts";
 import { RevisionWaiters } from "./revision-waiters.ts";
+import { schedule } from "./schedule.ts";
 
 /** Longest time between two looks at the log, in ms; a commit of this process wakes sooner. */
 export const pollIntervalMs = 1_000;
@@ -26,11 +27,11 @@ export interface TailDeps {
   readonly clock: {
     /** Ms since the epoch. */
     now(): number;
-    /** Ms of a clock that nobody sets. */
-    monotonicMs(): number;
+    /** Ms of a clock that nobody sets; default `performance.now`. */
+    monotonicMs?(): number;
   };
-  /** Calls back once after so many ms; gives what cancels that. */
-  readonly schedule: (callback: () => void, delayMs: number) => () => void;
+  /** Calls back once after so many ms and gives what cancels that; default a timer that doesn't keep the process alive. */
+  readonly schedule?: (callback: () => void, delayMs: number) => () => void;
   readonly log: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -45,6 +46,8 @@ export interface TailDeps {
  */
 export class Tail {
   readonly #deps: TailDeps;
+  readonly #monotonicMs: () => number;
+  readonly #schedule: NonNullable<TailDeps["schedule"]>;
   readonly #listeners = new Set<(event: TailEvent) => void>();
   readonly #waiters = new RevisionWaiters();
   /** Where the tail stands: everything up to here was told. */
@@ -59,6 +62,8 @@ export class Tail {
 
   constructor(deps: TailDeps) {
     this.#deps = deps;
+    this.#monotonicMs = () => deps.clock.monotonicMs?.() ?? performance.now();
+    this.#schedule = deps.schedule ?? schedule;
     deps.store.onCommit(() => this.wake());
   }
 
@@ -79,9 +84,7 @@ export class Tail {
 
   /** Ms since `asOfMs`, by a clock that nobody sets; infinite before the first read. */
   ageMs(): number {
-    return this.#asOf === undefined
-      ? Number.POSITIVE_INFINITY
-      : this.#deps.clock.monotonicMs() - this.#asOf.monotonicMs;
+    return this.#asOf === undefined ? Number.POSITIVE_INFINITY : this.#monotonicMs() - this.#asOf.monotonicMs;
   }
 
   /** Whether changes of the last seconds may be unknown here. */
@@ -148,12 +151,12 @@ export class Tail {
     this.#report(outcome);
     if (!this.#running) return;
     const delayMs = outcome === "gap" && !this.stale ? gapPollMs : pollIntervalMs;
-    this.#cancelTimer = this.#deps.schedule(() => this.wake(), delayMs);
+    this.#cancelTimer = this.#schedule(() => this.wake(), delayMs);
   }
 
   async #look(): Promise<Outcome> {
     const { store, clock, log } = this.#deps;
-    const begun = { wallMs: clock.now(), monotonicMs: clock.monotonicMs() };
+    const begun = { wallMs: clock.now(), monotonicMs: this.#monotonicMs() };
     try {
       const head = await store.head();
       const last = this.revision;
