@@ -8,7 +8,7 @@ import type { Carrier } from "./call.ts";
 export class CallLifetime {
   readonly #carrier: Carrier;
   #controller: AbortController | undefined;
-  #endReason: unknown;
+  #abortReason: unknown;
   #over = false;
 
   constructor(carrier: Carrier) {
@@ -16,30 +16,31 @@ export class CallLifetime {
   }
 
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#over) this.#controller.abort(this.#endReason);
-      else if (this.#carrier.signal.aborted) this.#onClientGone();
-      else this.#carrier.signal.addEventListener("abort", this.#onClientGone, { once: true });
-    }
+    this.#controller ??= this.#makeController();
     return this.#controller.signal;
   }
 
   /** Ends the call early: aborts what it still does. */
   abort(reason: unknown): void {
-    this.#close(reason);
+    this.complete();
+    this.#abortReason = reason;
     this.#controller?.abort(reason);
   }
 
-  /** The call has answered: nothing is aborted, and the client may go. */
+  /** The call has answered: nothing is aborted any more, and the client may go. */
   complete(): void {
-    this.#close(new Error("the call has answered"));
+    this.#over = true;
+    if (this.#controller) this.#carrier.signal.removeEventListener("abort", this.#onClientGone);
   }
 
-  #close(reason: unknown): void {
-    this.#over = true;
-    this.#endReason = reason;
-    if (this.#controller) this.#carrier.signal.removeEventListener("abort", this.#onClientGone);
+  #makeController(): AbortController {
+    const controller = new AbortController();
+    if (this.#abortReason !== undefined) controller.abort(this.#abortReason);
+    if (this.#over) return controller;
+    const { signal } = this.#carrier;
+    if (signal.aborted) controller.abort(signal.reason);
+    else signal.addEventListener("abort", this.#onClientGone, { once: true });
+    return controller;
   }
 
   readonly #onClientGone = (): void => this.abort(this.#carrier.signal.reason);

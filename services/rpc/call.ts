@@ -30,6 +30,8 @@ export interface Call {
   readonly clientAddress: string;
   /** Aborts at the deadline, and when the client goes away. */
   readonly signal: AbortSignal;
+  /** What is left until the deadline, in ms. */
+  remainingMs(): number;
 }
 
 /** A unary method: parse, decide, store, convert. Throws IchorError. */

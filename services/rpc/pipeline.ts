@@ -83,9 +83,9 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const progress = begin(method.name, false, carrier);
     try {
       if (isDraining()) throw new IchorError("DRAINING", "the server is shutting down");
-      const answer = await withinDeadline(carrier, timeoutMsMax, async (lifetime) => {
-        const call = await admit(method, progress, lifetime);
-        return method.run(request, call);
+      const answer = await withinDeadline(carrier, timeoutMsMax, async (lifetime, timeoutMs) => {
+        const endMs = progress.startMs + timeoutMs;
+        return method.run(request, await admit(method, progress, lifetime, endMs));
       });
       finish(progress, undefined);
       return answer;
@@ -94,7 +94,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     }
   }
 
-  async function admit(method: UnaryMethod, progress: Progress, lifetime: CallLifetime): Promise<Call> {
+  async function admit(method: UnaryMethod, progress: Progress, lifetime: CallLifetime, endMs: number): Promise<Call> {
     const { carrier } = progress;
     const caller = await authenticate(bearerCredential(carrier.header("authorization")), carrier);
     progress.caller = caller;
@@ -104,7 +104,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const tenantId = ichorTenant === undefined ? caller.tenantId : await resolveTenant(ichorTenant);
     progress.tenantId = tenantId;
     requireScope(caller, method.scope);
-    return new AdmittedCall(method.name, caller, tenantId, carrier.peerAddress, lifetime);
+    const remainingMs = () => endMs - monotonicMs();
+    return new AdmittedCall(method.name, caller, tenantId, carrier.peerAddress, lifetime, remainingMs);
   }
 
   async function open<T>(method: string, carrier: Carrier, run: () => Promise<T>): Promise<T> {
@@ -154,7 +155,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 function withinDeadline<T>(
   carrier: Carrier,
   timeoutMsMax: number,
-  work: (lifetime: CallLifetime) => Promise<T>,
+  work: (lifetime: CallLifetime, timeoutMs: number) => Promise<T>,
 ): Promise<T> {
   const timeoutMs = Math.min(carrier.timeoutMs() ?? timeoutMsMax, timeoutMsMax);
   if (timeoutMs <= 0) return Promise.reject(deadlineExceeded());
@@ -170,7 +171,7 @@ function withinDeadline<T>(
       clearTimeout(timer);
       lifetime.complete();
     };
-    work(lifetime).then(
+    work(lifetime, timeoutMs).then(
       (answer) => {
         end();
         resolve(answer);
@@ -193,14 +194,23 @@ class AdmittedCall implements Call {
   readonly caller: Caller;
   readonly tenantId: TenantId;
   readonly clientAddress: string;
+  readonly remainingMs: () => number;
   readonly #lifetime: CallLifetime;
 
-  constructor(method: string, caller: Caller, tenantId: TenantId, clientAddress: string, lifetime: CallLifetime) {
+  constructor(
+    method: string,
+    caller: Caller,
+    tenantId: TenantId,
+    clientAddress: string,
+    lifetime: CallLifetime,
+    remainingMs: () => number,
+  ) {
     this.method = method;
     this.caller = caller;
     this.tenantId = tenantId;
     this.clientAddress = clientAddress;
     this.#lifetime = lifetime;
+    this.remainingMs = remainingMs;
   }
 
   get signal(): AbortSignal {

@@ -1,6 +1,8 @@
 import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
+import { file_google_rpc_error_details } from "../../gen/google/rpc/error_details_pb.ts";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
 import {
   ServerReflection,
   type ServerReflectionRequest,
@@ -15,12 +17,13 @@ import { indexSymbols, type SymbolIndex } from "./symbol-index.ts";
 const questionMsMax = 60_000;
 
 /**
- * Server reflection, v1 and v1alpha, about the given services and itself. Both versions are the same but for their
- * package. Descriptors carry no comments, since generated code holds none.
+ * Server reflection, v1 and v1alpha, about the given services, health and itself. Both versions are the same but for their
+ * package. No service imports the details of errors, but tools look them up to show them. Descriptors carry no comments,
+ * since generated code holds none.
  */
 export function reflectionServices(services: readonly DescService[]): readonly Registration[] {
-  const all = [...services, ServerReflection, ServerReflectionAlpha];
-  const index = indexSymbols(all);
+  const all = [...new Set([...services, Health, ServerReflection, ServerReflectionAlpha])];
+  const index = indexSymbols([...all.map(({ file }) => file), file_google_rpc_error_details]);
   const names = all.map(({ typeName }) => typeName).sort();
   return [
     openService(ServerReflection, {

@@ -1,4 +1,4 @@
-import type { DescEnum, DescExtension, DescFile, DescMessage, DescService } from "@bufbuild/protobuf";
+import type { DescEnum, DescExtension, DescFile, DescMessage } from "@bufbuild/protobuf";
 
 /** Where each name of a set of proto files is declared. */
 export interface SymbolIndex {
@@ -10,12 +10,12 @@ export interface SymbolIndex {
   readonly extensions: ReadonlyMap<string, ReadonlyMap<number, DescFile>>;
 }
 
-/** Indexes the files that declare the services, with all that they import. */
-export function indexSymbols(services: readonly DescService[]): SymbolIndex {
+/** Indexes the files with all that they import. */
+export function indexSymbols(roots: readonly DescFile[]): SymbolIndex {
   const files = new Map<string, DescFile>();
   const symbols = new Map<string, DescFile>();
   const extensions = new Map<string, Map<number, DescFile>>();
-  for (const { file } of services) addFile(file);
+  for (const file of roots) addFile(file);
   return { files, symbols, extensions };
 
   function addFile(file: DescFile): void {

@@ -1,0 +1,44 @@
+import { describe, expect, it } from "vitest";
+import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
+import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
+import { ServerReflection as ServerReflectionAlpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { AdminService } from "../../../gen/ichor/v1/admin_service_pb.ts";
+import { isReserved, isScope } from "../../../services/core/scopes.ts";
+import { accessTable } from "../../../services/rpc/access.ts";
+import { fullMethodName } from "../../../services/rpc/method-registry.ts";
+import { fakeRpc } from "../../support/fake-server.ts";
+import { commentsOf } from "../../support/proto-comments.ts";
+
+describe("accessTable", () => {
+  it("names every method of every registered service, and nothing else", () => {
+    const { services } = fakeRpc().registry;
+    expect(services).toEqual(expect.arrayContaining([AdminService, Health, ServerReflection, ServerReflectionAlpha]));
+    const served = services.flatMap(({ methods }) => methods.map(fullMethodName));
+    expect(Object.keys(accessTable).sort()).toEqual(served.sort());
+  });
+
+  it("opens health and reflection, and nothing else", () => {
+    const open = Object.entries(accessTable).filter(([, access]) => "open" in access);
+    expect(open.map(([name]) => name.split("/")[0])).toEqual([
+      Health.typeName,
+      Health.typeName,
+      ServerReflection.typeName,
+      ServerReflectionAlpha.typeName,
+    ]);
+  });
+
+  it("asks of each method the scope that the proto's `Callers:` line promises", () => {
+    const comments = commentsOf("ichor/v1/admin_service.proto", /^\s*rpc (\w+)\(/);
+    expect(comments.size).toBe(AdminService.methods.length);
+    for (const [name, comment] of comments) {
+      const scope = /^Callers: `([^`]+)`\.$/m.exec(comment)?.[1];
+      expect(accessTable[`ichor.v1.AdminService/${name}`], name).toEqual({ scope });
+    }
+  });
+
+  it("asks for reserved scopes only", () => {
+    for (const access of Object.values(accessTable)) {
+      if ("scope" in access) expect(isScope(access.scope) && isReserved(access.scope), access.scope).toBe(true);
+    }
+  });
+});

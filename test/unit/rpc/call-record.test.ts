@@ -1,0 +1,64 @@
+import { describe, expect, it } from "vitest";
+import { errorReasons, IchorError } from "../../../services/core/errors.ts";
+import { type CallRecord, logCalls } from "../../../services/rpc/call-record.ts";
+import { failureOf } from "../../../services/rpc/error-boundary.ts";
+import { callers, collectLog, defaultTenantId } from "../../support/fake-server.ts";
+
+const good: CallRecord = {
+  method: "ichor.v1.AdminService/GetApiKey",
+  open: false,
+  durationMs: 1.23456,
+  peerAddress: "192.0.2.1",
+  caller: callers.root,
+  tenantId: defaultTenantId,
+  failure: undefined,
+};
+
+function linesOf(...records: CallRecord[]) {
+  const log = collectLog();
+  records.forEach(logCalls(log));
+  return log.lines;
+}
+
+describe("logCalls", () => {
+  it("writes one line for a call, with ids", () => {
+    expect(linesOf(good)).toEqual([
+      {
+        level: "info",
+        message: "call",
+        fields: {
+          method: good.method,
+          code: "OK",
+          durationMs: 1.23,
+          peerAddress: "192.0.2.1",
+          keyId: "key_root",
+          tenantId: defaultTenantId,
+        },
+      },
+    ]);
+  });
+
+  it("writes good probes at debug and failed ones where all failures go", () => {
+    const failure = failureOf(new Error("bug"), false);
+    expect(linesOf({ ...good, open: true }, { ...good, open: true, failure }).map(({ level }) => level)).toEqual([
+      "debug",
+      "error",
+    ]);
+  });
+
+  it.each(errorReasons)("never writes what %s tells its caller, since it may quote the request", (reason) => {
+    const failure = failureOf(new IchorError(reason, "quotes ichor_sk_secret"), false);
+    const [line] = linesOf({ ...good, failure });
+    expect(line?.fields).toMatchObject({ reason });
+    expect(JSON.stringify(line)).not.toContain("ichor_sk_secret");
+  });
+
+  it("writes the cause and the id of a server's fault", () => {
+    const cause = new Error("disk is full");
+    const failure = failureOf(cause, false);
+    expect(linesOf({ ...good, failure })[0]).toMatchObject({
+      level: "error",
+      fields: { err: cause, logId: failure.logId, reason: "INTERNAL", code: "Internal" },
+    });
+  });
+});
