@@ -45,19 +45,56 @@ export interface Setting {
 
 /** Every environment variable that Ichor reads; any other `ICHOR_…` is a fault. */
 export const settings: readonly Setting[] = [
-  { name: "ICHOR_DATA_DIR", fallback: ".ichor", description: "Folder of the embedded store, `root.key` and `master.key`." },
-  { name: "ICHOR_LISTEN", fallback: "127.0.0.1:8420", description: "Address of the listener, as `host:port` or `[ipv6]:port`; port 0: any free one." },
-  { name: "ICHOR_PUBLIC_URL", fallback: "from the listener", description: "Base URL of the issuer, `http://` or `https://`, without query." },
-  { name: "ICHOR_DATABASE_URL", fallback: "SQLite in the data directory", description: "Where the store is: `file:PATH`." },
-  { name: "ICHOR_MASTER_KEY_FILE", fallback: "`master.key` in the data directory, made at the first start", description: "File of the master keys: base64 of 32 bytes, one a line, the current one first; readable by its owner only." },
-  { name: "ICHOR_MIGRATE", fallback: "on", description: "Whether `ichor serve` applies pending migrations: `on` or `off`." },
+  {
+    name: "ICHOR_DATA_DIR",
+    fallback: ".ichor",
+    description: "Folder of the embedded store, `root.key` and `master.key`.",
+  },
+  {
+    name: "ICHOR_LISTEN",
+    fallback: "127.0.0.1:8420",
+    description: "Address of the listener, as `host:port` or `[ipv6]:port`; port 0: any free one.",
+  },
+  {
+    name: "ICHOR_PUBLIC_URL",
+    fallback: "from the listener",
+    description: "Base URL of the issuer, `http://` or `https://`, without query.",
+  },
+  {
+    name: "ICHOR_DATABASE_URL",
+    fallback: "SQLite in the data directory",
+    description: "Where the store is: `file:PATH`.",
+  },
+  {
+    name: "ICHOR_MASTER_KEY_FILE",
+    fallback: "`master.key` in the data directory, made at the first start",
+    description:
+      "File of the master keys: base64 of 32 bytes, one a line, the current one first; readable by its owner only.",
+  },
+  {
+    name: "ICHOR_MIGRATE",
+    fallback: "on",
+    description: "Whether `ichor serve` applies pending migrations: `on` or `off`.",
+  },
   { name: "ICHOR_REFLECTION", fallback: "on", description: "Whether the reflection services answer: `on` or `off`." },
   { name: "ICHOR_LOG_LEVEL", fallback: "info", description: `One of ${logLevels.join(", ")}.` },
-  { name: "ICHOR_TLS_CERT_FILE", fallback: "none: cleartext", description: "PEM certificate chain of the listener; goes with ICHOR_TLS_KEY_FILE." },
+  {
+    name: "ICHOR_TLS_CERT_FILE",
+    fallback: "none: cleartext",
+    description: "PEM certificate chain of the listener; goes with ICHOR_TLS_KEY_FILE.",
+  },
   { name: "ICHOR_TLS_KEY_FILE", fallback: "none: cleartext", description: "PEM private key of the listener." },
   { name: "ICHOR_URL", fallback: "http://127.0.0.1:8420", description: "Client commands: base URL of the server." },
-  { name: "ICHOR_CREDENTIAL", fallback: "none", description: "Client commands: the credential to call with; ICHOR_CREDENTIAL_FILE is safer." },
-  { name: "ICHOR_CREDENTIAL_FILE", fallback: "`root.key` in the data directory", description: "Client commands: file that holds the credential to call with." },
+  {
+    name: "ICHOR_CREDENTIAL",
+    fallback: "none",
+    description: "Client commands: the credential to call with; ICHOR_CREDENTIAL_FILE is safer.",
+  },
+  {
+    name: "ICHOR_CREDENTIAL_FILE",
+    fallback: "`root.key` in the data directory",
+    description: "Client commands: file that holds the credential to call with.",
+  },
   { name: "ICHOR_TENANT", fallback: "the caller's own", description: "Client commands: tenant to act on, id or slug." },
 ];
 
@@ -67,7 +104,9 @@ export class ConfigError extends Error {
   readonly faults: readonly string[];
 
   constructor(faults: readonly string[]) {
-    super(`the configuration has ${faults.length} fault${faults.length === 1 ? "" : "s"}:\n${faults.map((f) => `  - ${f}`).join("\n")}`);
+    super(
+      `the configuration has ${faults.length} fault${faults.length === 1 ? "" : "s"}:\n${faults.map((f) => `  - ${f}`).join("\n")}`,
+    );
     this.faults = faults;
   }
 }
@@ -106,7 +145,10 @@ export function loadServerConfig(env: Environment): ServerConfig {
     migrate,
     reflection,
     logLevel,
-    tls: certFile === undefined || keyFile === undefined ? undefined : { certFile: resolve(certFile), keyFile: resolve(keyFile) },
+    tls:
+      certFile === undefined || keyFile === undefined
+        ? undefined
+        : { certFile: resolve(certFile), keyFile: resolve(keyFile) },
   });
 }
 
@@ -131,7 +173,9 @@ function readCredential(read: Reader): string {
   try {
     return readFileSync(path, "utf8").trim();
   } catch (error) {
-    read.fault(`no credential: ${path} can't be read (${(error as NodeJS.ErrnoException).code}); set ICHOR_CREDENTIAL_FILE`);
+    read.fault(
+      `no credential: ${path} can't be read (${(error as NodeJS.ErrnoException).code}); set ICHOR_CREDENTIAL_FILE`,
+    );
     return "";
   }
 }
@@ -181,7 +225,8 @@ function parseListenAddress(text: string): ListenAddress {
 
 function parseBaseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  const plain = url !== undefined && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username && !url.password;
+  const plain =
+    url !== undefined && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username && !url.password;
   if (!plain) throw new RangeError("must be an http:// or https:// URL without query, fragment or user");
   return text.replace(/\/+$/, "");
 }

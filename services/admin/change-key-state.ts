@@ -1,5 +1,5 @@
-import type { ApiKey } from "../core/api-key.ts";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import type { ApiKey } from "../core/api-key.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { disableKey, enableKey, endGrace, requireDeletable, revokeKey } from "../core/key-life.ts";
 import { mutateKey } from "../mutation/mutate-key.ts";
@@ -9,13 +9,23 @@ import { revocationReasonFromProto } from "../wire/enums.ts";
 import type { AdminDeps } from "./deps.ts";
 import { checkRequestId, checkText, commentBytesMax, parseKeyId, requireRequestId } from "./request-fields.ts";
 
-const { endGracePeriod: end, disableApiKey: disable, enableApiKey: enable, revokeApiKey: revoke, deleteApiKey: remove } = AdminService.method;
+const {
+  endGracePeriod: end,
+  disableApiKey: disable,
+  enableApiKey: enable,
+  revokeApiKey: revoke,
+  deleteApiKey: remove,
+} = AdminService.method;
 
 /** EndGracePeriod: from now on only the newest secret verifies. */
 export function endGracePeriod(deps: AdminDeps): Unary<typeof end> {
   return async (request, call) => {
     requireRequestId(request.requestId);
-    return mutateKey(deps, call, end, request, parseKeyId(request.keyId), { event: "grace_ended", change: endGrace, ...tellKey });
+    return mutateKey(deps, call, end, request, parseKeyId(request.keyId), {
+      event: "grace_ended",
+      change: endGrace,
+      ...tellKey,
+    });
   };
 }
 
@@ -23,7 +33,11 @@ export function endGracePeriod(deps: AdminDeps): Unary<typeof end> {
 export function disableApiKey(deps: AdminDeps): Unary<typeof disable> {
   return async (request, call) => {
     requireRequestId(request.requestId);
-    return mutateKey(deps, call, disable, request, parseKeyId(request.keyId), { event: "disabled", change: disableKey, ...tellKey });
+    return mutateKey(deps, call, disable, request, parseKeyId(request.keyId), {
+      event: "disabled",
+      change: disableKey,
+      ...tellKey,
+    });
   };
 }
 
@@ -31,7 +45,11 @@ export function disableApiKey(deps: AdminDeps): Unary<typeof disable> {
 export function enableApiKey(deps: AdminDeps): Unary<typeof enable> {
   return async (request, call) => {
     requireRequestId(request.requestId);
-    return mutateKey(deps, call, enable, request, parseKeyId(request.keyId), { event: "enabled", change: enableKey, ...tellKey });
+    return mutateKey(deps, call, enable, request, parseKeyId(request.keyId), {
+      event: "enabled",
+      change: enableKey,
+      ...tellKey,
+    });
   };
 }
 
@@ -73,5 +91,8 @@ export function deleteApiKey(deps: AdminDeps): Unary<typeof remove> {
 /** The answer of every method that tells a key and holds no secret. */
 const tellKey = {
   respond: (key: ApiKey, revision: bigint, nowMs: number) => ({ apiKey: apiKeyToProto(key, nowMs), revision }),
-  recall: (key: ApiKey | undefined, revision: bigint, nowMs: number) => ({ ...(key && { apiKey: apiKeyToProto(key, nowMs) }), revision }),
+  recall: (key: ApiKey | undefined, revision: bigint, nowMs: number) => ({
+    ...(key && { apiKey: apiKeyToProto(key, nowMs) }),
+    revision,
+  }),
 };

@@ -1,4 +1,4 @@
-import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import type { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { keyNotFound } from "../mutation/mutate-key.ts";
 import type { Unary } from "../rpc/call.ts";
 import { apiKeyToProto } from "../wire/api-key.ts";

@@ -33,7 +33,10 @@ const secretBytes = 32;
 type Request = MessageShape<typeof IssueApiKeyRequestSchema>;
 
 /** What a request asks for, as far as it can be said without the tenant. */
-type KeyDraft = Pick<ApiKey, "name" | "ownerId" | "scopes" | "metadata" | "labels" | "visibility" | "allowedCidrs" | "constraints"> & {
+type KeyDraft = Pick<
+  ApiKey,
+  "name" | "ownerId" | "scopes" | "metadata" | "labels" | "visibility" | "allowedCidrs" | "constraints"
+> & {
   readonly prefix: string;
   readonly expiry: "default" | "never" | { readonly ttlMs: number } | { readonly timeMs: number };
 };
@@ -71,7 +74,12 @@ export function issueApiKey(deps: AdminDeps): Unary<typeof AdminService.method.i
           ...(expireTimeMs !== undefined && { expireTimeMs }),
           tokenEpoch: 0,
           secretVersions: [
-            { number: 1, digest: issuedDigest(pepper, tenant.id, id, secret), pepperId: pepper.id, createTimeMs: nowMs },
+            {
+              number: 1,
+              digest: issuedDigest(pepper, tenant.id, id, secret),
+              pepperId: pepper.id,
+              createTimeMs: nowMs,
+            },
           ],
           revision,
         };
@@ -137,7 +145,11 @@ function parseExpiry(violations: FieldViolations, expiration: Request["expiratio
     }
     case "expireTime": {
       const timeMs = fromTimestamp(expiration.value);
-      violations.require(timeMs !== undefined && timeMs < expireTimeMsMax, "expire_time", "must be before the year 9999");
+      violations.require(
+        timeMs !== undefined && timeMs < expireTimeMsMax,
+        "expire_time",
+        "must be before the year 9999",
+      );
       return { timeMs: timeMs ?? 0 };
     }
   }
@@ -152,7 +164,12 @@ function choosePrefix(violations: FieldViolations, tenant: Tenant, draft: KeyDra
 }
 
 /** When the key ends, in ms; undefined: never. A tenant that doesn't allow "never" bounds every life by its default. */
-function chooseExpireTime(violations: FieldViolations, tenant: Tenant, expiry: KeyDraft["expiry"], nowMs: number): number | undefined {
+function chooseExpireTime(
+  violations: FieldViolations,
+  tenant: Tenant,
+  expiry: KeyDraft["expiry"],
+  nowMs: number,
+): number | undefined {
   const { keyTtlSeconds, neverExpiresAllowed } = tenant.settings;
   const defaultEndMs = nowMs + keyTtlSeconds * 1000;
   if (expiry === "default") return defaultEndMs;
@@ -160,8 +177,13 @@ function chooseExpireTime(violations: FieldViolations, tenant: Tenant, expiry: K
     violations.require(neverExpiresAllowed, "never_expires", "is not allowed by the tenant");
     return undefined;
   }
-  const [field, endMs] = "ttlMs" in expiry ? (["ttl", nowMs + expiry.ttlMs] as const) : (["expire_time", expiry.timeMs] as const);
+  const [field, endMs] =
+    "ttlMs" in expiry ? (["ttl", nowMs + expiry.ttlMs] as const) : (["expire_time", expiry.timeMs] as const);
   violations.require(endMs > nowMs, field, "must be in the future");
-  violations.require(neverExpiresAllowed || endMs <= defaultEndMs, field, `must be at most ${keyTtlSeconds} s from now in this tenant`);
+  violations.require(
+    neverExpiresAllowed || endMs <= defaultEndMs,
+    field,
+    `must be at most ${keyTtlSeconds} s from now in this tenant`,
+  );
   return endMs;
 }

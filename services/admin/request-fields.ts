@@ -1,7 +1,7 @@
 import type { Constraints as ConstraintsPb } from "../../gen/ichor/v1/api_key_pb.ts";
 import type { JsonObject } from "../core/api-key.ts";
-import { parseNetwork } from "../core/cidr.ts";
 import { isAudience } from "../core/audience.ts";
+import { parseNetwork } from "../core/cidr.ts";
 import { type Constraints, contextValueBytesMax, isContextName } from "../core/constraints.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { type KeyId, parseId } from "../core/ids.ts";
@@ -30,7 +30,11 @@ export function parseKeyId(text: string): KeyId {
 
 /** Notes what is wrong with a `request_id`; empty is none. */
 export function checkRequestId(violations: FieldViolations, requestId: string): void {
-  violations.require(/^[A-Za-z0-9._~-]{0,64}$/.test(requestId), "request_id", "must be at most 64 characters [A-Za-z0-9._~-]");
+  violations.require(
+    /^[A-Za-z0-9._~-]{0,64}$/.test(requestId),
+    "request_id",
+    "must be at most 64 characters [A-Za-z0-9._~-]",
+  );
 }
 
 /** Throws INVALID_FIELD if a `request_id` isn't one. */
@@ -41,7 +45,13 @@ export function requireRequestId(requestId: string): void {
 }
 
 /** Notes what is wrong with text for people: bytes of UTF-8, no control characters. */
-export function checkText(violations: FieldViolations, field: string, text: string, bytesMax: number, bytesMin = 0): void {
+export function checkText(
+  violations: FieldViolations,
+  field: string,
+  text: string,
+  bytesMax: number,
+  bytesMin = 0,
+): void {
   const bytes = Buffer.byteLength(text);
   violations.require(bytes >= bytesMin && bytes <= bytesMax, field, `must have ${bytesMin} to ${bytesMax} bytes`);
   violations.require(isPlainText(text), field, "must not contain control characters");
@@ -69,7 +79,11 @@ export function checkLabels(violations: FieldViolations, labels: Readonly<Record
   if (!violations.require(entries.length <= labelsMax, "labels", `must have at most ${labelsMax} labels`)) return;
   for (const [name, value] of entries) {
     const field = `labels[${JSON.stringify(name.slice(0, 64))}]`;
-    violations.require(/^[a-z][a-z0-9_.-]{0,62}$/.test(name), field, "has a name that doesn't match [a-z][a-z0-9_.-]{0,62}");
+    violations.require(
+      /^[a-z][a-z0-9_.-]{0,62}$/.test(name),
+      field,
+      "has a name that doesn't match [a-z][a-z0-9_.-]{0,62}",
+    );
     checkText(violations, field, value, labelValueBytesMax);
   }
 }
@@ -93,7 +107,11 @@ export function parseConstraints(violations: FieldViolations, message: Constrain
   const notBeforeMs = time("not_before", message.notBefore);
   const expireTimeMs = time("expire_time", message.expireTime);
   const { audiences, scopes, cidrs, contextEquals, contextPrefixes } = message;
-  violations.require(audiences.length <= audiencesMax, field("audiences"), `must have at most ${audiencesMax} audiences`);
+  violations.require(
+    audiences.length <= audiencesMax,
+    field("audiences"),
+    `must have at most ${audiencesMax} audiences`,
+  );
   audiences.slice(0, audiencesMax).forEach((audience, i) => {
     violations.require(isAudience(audience), field(`audiences[${i}]`), "is not an audience");
   });
@@ -113,9 +131,14 @@ export function parseConstraints(violations: FieldViolations, message: Constrain
 }
 
 /** Notes what is wrong with a request context or a demand on it. */
-export function checkContext(violations: FieldViolations, field: string, context: Readonly<Record<string, string>>): void {
+export function checkContext(
+  violations: FieldViolations,
+  field: string,
+  context: Readonly<Record<string, string>>,
+): void {
   const entries = Object.entries(context);
-  if (!violations.require(entries.length <= contextEntriesMax, field, `must have at most ${contextEntriesMax} entries`)) return;
+  if (!violations.require(entries.length <= contextEntriesMax, field, `must have at most ${contextEntriesMax} entries`))
+    return;
   for (const [name, value] of entries) {
     const entry = `${field}[${JSON.stringify(name.slice(0, 64))}]`;
     violations.require(isContextName(name), entry, "has a name that doesn't match [a-z][a-z0-9_.-]{0,63}");

@@ -19,7 +19,11 @@ export function rotateApiKey(deps: AdminDeps): Unary<typeof AdminService.method.
     const keyId = parseKeyId(request.keyId);
     const violations = new FieldViolations();
     const gracePeriodMs = request.gracePeriod === undefined ? gracePeriodMsDefault : fromDuration(request.gracePeriod);
-    violations.require(gracePeriodMs !== undefined && gracePeriodMs <= gracePeriodMsMax, "grace_period", "must be 0 to 30 d");
+    violations.require(
+      gracePeriodMs !== undefined && gracePeriodMs <= gracePeriodMsMax,
+      "grace_period",
+      "must be 0 to 30 d",
+    );
     checkRequestId(violations, request.requestId);
     violations.throwIfAny();
     const graceMs = gracePeriodMs ?? 0;

@@ -12,5 +12,8 @@ export function adminClient(io: CliIo): Client<typeof AdminService> {
     if (tenant !== undefined) request.header.set("ichor-tenant", tenant);
     return next(request);
   };
-  return createClient(AdminService, createConnectTransport({ baseUrl: url, httpVersion: "1.1", interceptors: [identify], defaultTimeoutMs: 30_000 }));
+  return createClient(
+    AdminService,
+    createConnectTransport({ baseUrl: url, httpVersion: "1.1", interceptors: [identify], defaultTimeoutMs: 30_000 }),
+  );
 }

@@ -4,8 +4,8 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import {
   GetApiKeyResponseSchema,
-  IssueApiKeyResponseSchema,
   type IssueApiKeyRequestSchema,
+  IssueApiKeyResponseSchema,
   RevokeApiKeyResponseSchema,
   RotateApiKeyResponseSchema,
 } from "../../gen/ichor/v1/admin_service_pb.ts";
@@ -18,7 +18,8 @@ import { parseSpan } from "./span.ts";
 /** Adds `keys issue|get|verify|rotate|end-grace|disable|enable|revoke|delete`. */
 export function addKeysCommands(program: Command, io: CliIo): void {
   const keys = program.command("keys").description("issue, verify, rotate and revoke API keys");
-  const print = printer(program, io);  keys
+  const print = printer(program, io);
+  keys
     .command("issue")
     .description("make a key and print its credential, this once")
     .requiredOption("--name <name>", "name for people")
@@ -51,15 +52,23 @@ export function addKeysCommands(program: Command, io: CliIo): void {
     .option("--audience <audience>", "who asks", "")
     .option("--client-ip <address>", "address of the client", "")
     .action(async (options) => {
-      const credential = options.credentialFile === "-" ? await readText(io.stdin) : readFileSync(options.credentialFile, "utf8").trim();
+      const credential =
+        options.credentialFile === "-" ? await readText(io.stdin) : readFileSync(options.credentialFile, "utf8").trim();
       const response = await adminClient(io).verifyCredential({
         credential,
         requiredScopes: options.scope,
         audience: options.audience,
         clientIp: options.clientIp,
       });
-      const about = response.key && [`key         ${response.key.id}`, `owner       ${response.key.ownerId}`, `scopes      ${response.key.scopes.join(" ")}`];
-      print(VerifyCredentialResponseSchema, response, [`code        ${nameOf(VerificationCode, response.code)}`, ...(about ?? [])]);
+      const about = response.key && [
+        `key         ${response.key.id}`,
+        `owner       ${response.key.ownerId}`,
+        `scopes      ${response.key.scopes.join(" ")}`,
+      ];
+      print(VerifyCredentialResponseSchema, response, [
+        `code        ${nameOf(VerificationCode, response.code)}`,
+        ...(about ?? []),
+      ]);
       if (!response.valid) throw new CommandEnd(exitStatus.no);
     });
   keys
@@ -69,7 +78,11 @@ export function addKeysCommands(program: Command, io: CliIo): void {
     .option("--grace <span>", "how long older secrets still verify, as 1h (default 24h); 0s ends them now", parseSpan)
     .option("--request-id <id>", "makes the call repeatable", "")
     .action(async (keyId: string, options) => {
-      const response = await adminClient(io).rotateApiKey({ keyId, gracePeriod: options.grace, requestId: options.requestId });
+      const response = await adminClient(io).rotateApiKey({
+        keyId,
+        gracePeriod: options.grace,
+        requestId: options.requestId,
+      });
       print(RotateApiKeyResponseSchema, response, [...keyLines(response.apiKey), `credential  ${response.credential}`]);
     });
   keys
@@ -80,7 +93,11 @@ export function addKeysCommands(program: Command, io: CliIo): void {
     .option("--comment <text>", "for people", "")
     .action(async (keyId: string, options) => {
       const reason = RevocationReason[String(options.reason).toUpperCase() as keyof typeof RevocationReason];
-      if (reason === undefined) throw new CommandEnd(exitStatus.usage, `--reason must be one of ${Object.keys(RevocationReason).join(", ").toLowerCase()}`);
+      if (reason === undefined)
+        throw new CommandEnd(
+          exitStatus.usage,
+          `--reason must be one of ${Object.keys(RevocationReason).join(", ").toLowerCase()}`,
+        );
       const response = await adminClient(io).revokeApiKey({ keyId, reason, comment: options.comment });
       print(RevokeApiKeyResponseSchema, response, keyLines(response.apiKey));
     });
@@ -101,7 +118,8 @@ interface IssueOptions {
 
 function issueRequest(options: IssueOptions): MessageInitShape<typeof IssueApiKeyRequestSchema> {
   const { name, owner, scope, ttl, neverExpires, prefix, cidr, label, requestId } = options;
-  if (ttl !== undefined && neverExpires) throw new CommandEnd(exitStatus.usage, "--ttl and --never-expires exclude each other");
+  if (ttl !== undefined && neverExpires)
+    throw new CommandEnd(exitStatus.usage, "--ttl and --never-expires exclude each other");
   return {
     name,
     ownerId: owner,

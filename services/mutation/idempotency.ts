@@ -1,5 +1,13 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { type DescMessage, type MessageInitShape, type MessageShape, create, fromBinary, toBinary, toJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+  toJson,
+} from "@bufbuild/protobuf";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { IchorError } from "../core/errors.ts";
 import type { IdempotencyKey, IdempotencyRecord } from "../store/port.ts";
@@ -49,7 +57,9 @@ export function replayedAnswer<O extends DescMessage>(
   output: O,
   nowMs: number,
 ): MessageShape<O> | undefined {
-  const same = sealer.fingerprintKeys().some((key) => timingSafeEqual(fingerprint(key, argumentBytes), record.fingerprint));
+  const same = sealer
+    .fingerprintKeys()
+    .some((key) => timingSafeEqual(fingerprint(key, argumentBytes), record.fingerprint));
   if (!same) throw new IchorError("REQUEST_ID_REUSED", "this request_id was used with other arguments");
   if (record.sealedAnswer === undefined || nowMs - record.createTimeMs >= answerLifetimeMs) return undefined;
   return fromBinary(output, sealer.open(rowId(record), record.sealedAnswer));

@@ -8,7 +8,13 @@ import type { KeyId } from "../core/ids.ts";
 import { isRootKey, keyStatus } from "../core/key-life.ts";
 import type { Call } from "../rpc/call.ts";
 import type { Mutation, Store, StoreTransaction } from "../store/port.ts";
-import { type AnswerSealer, argumentBytesOf, idempotencyRecord, recordLifetimeMs, replayedAnswer } from "./idempotency.ts";
+import {
+  type AnswerSealer,
+  argumentBytesOf,
+  idempotencyRecord,
+  recordLifetimeMs,
+  replayedAnswer,
+} from "./idempotency.ts";
 
 export interface MutationDeps {
   readonly store: Store;
@@ -79,7 +85,13 @@ export async function insertKey<M extends DescMethodUnary>(
     const key = await make(tx, revision, nowMs);
     requireCoversReserved(call.caller, key.scopes);
     await tx.insertKey(key);
-    return { result: answers.respond(key, revision, nowMs), keyId: key.id, event: "issued", before: undefined, after: key };
+    return {
+      result: answers.respond(key, revision, nowMs),
+      keyId: key.id,
+      event: "issued",
+      before: undefined,
+      after: key,
+    };
   });
 }
 
@@ -111,7 +123,10 @@ async function mutateOnce<M extends DescMethodUnary>(
 ): Promise<MessageInitShape<M["output"]>> {
   type Answer = MessageInitShape<M["output"]>;
   const { caller, tenantId } = call;
-  const once = request.requestId === "" ? undefined : { tenantId, callerKeyId: caller.keyId, method: method.name, requestId: request.requestId };
+  const once =
+    request.requestId === ""
+      ? undefined
+      : { tenantId, callerKeyId: caller.keyId, method: method.name, requestId: request.requestId };
   const argumentBytes = once && argumentBytesOf(method.input, request);
   const { result } = await deps.store.mutate<Answer>(async (tx, revision): Promise<Mutation<Answer>> => {
     if (once !== undefined && argumentBytes !== undefined) {
@@ -128,7 +143,9 @@ async function mutateOnce<M extends DescMethodUnary>(
     if ("unchanged" in done) return done;
     if (once !== undefined && argumentBytes !== undefined) {
       const about = { keyId: done.keyId, revision, createTimeMs: deps.now() };
-      await tx.insertIdempotencyRecord(idempotencyRecord(deps.sealer, once, argumentBytes, about, method.output, done.result));
+      await tx.insertIdempotencyRecord(
+        idempotencyRecord(deps.sealer, once, argumentBytes, about, method.output, done.result),
+      );
     }
     return {
       result: done.result,
@@ -149,7 +166,12 @@ async function mutateOnce<M extends DescMethodUnary>(
 }
 
 /** The last live root credential can't be taken away: nobody could make another one over the wire. */
-async function requireRootRemains(tx: StoreTransaction, before: ApiKey, after: ApiKey | undefined, nowMs: number): Promise<void> {
+async function requireRootRemains(
+  tx: StoreTransaction,
+  before: ApiKey,
+  after: ApiKey | undefined,
+  nowMs: number,
+): Promise<void> {
   const isLiveRoot = (key: ApiKey) => isRootKey(key) && keyStatus(key, nowMs) === "ACTIVE";
   if (!isLiveRoot(before) || (after !== undefined && isLiveRoot(after))) return;
   const roots = await tx.liveRootKeyIds(nowMs);

@@ -8,7 +8,7 @@ import type { VerificationDeps } from "./verify-presented.ts";
 
 export interface CallerDeps extends VerificationDeps {
   /** Base URL of the issuer: the audience that a caller's key must allow. */
-  readonly issuer: string;
+  readonly issuer: () => string;
 }
 
 /** Stands for the tenant of an unknown key, so that its refusal takes as long as any other. */
@@ -18,7 +18,9 @@ const noTenant = idFromBytes("ten", new Uint8Array(16));
  * Gives the caller behind a bearer credential: an issued key of any tenant, which its id tells.
  * Throws CREDENTIAL_REFUSED for everything else, without saying which check failed.
  */
-export function authenticateCaller(deps: CallerDeps): (bearerCredential: string, clientAddress: string) => Promise<Caller> {
+export function authenticateCaller(
+  deps: CallerDeps,
+): (bearerCredential: string, clientAddress: string) => Promise<Caller> {
   return async (bearerCredential, clientAddress) => {
     const presented = parseIssuedKey(bearerCredential);
     const found = presented && (await deps.records.key(presented.keyId));
@@ -28,7 +30,7 @@ export function authenticateCaller(deps: CallerDeps): (bearerCredential: string,
     if (!authentication.authentic || tenant === undefined) throw refused();
     const { key, version } = authentication;
     deps.rebindSecret(presented, key, version);
-    const demand = { requiredScopes: [], audience: deps.issuer, clientIp: clientAddress || undefined, context: {} };
+    const demand = { requiredScopes: [], audience: deps.issuer(), clientIp: clientAddress || undefined, context: {} };
     if (clearKey({ key, version, tenant, demand, nowMs: deps.now() }) !== "VALID") throw refused();
     return {
       keyId: key.id,

@@ -8,6 +8,9 @@ import type { VerificationCode } from "../core/verification-code.ts";
 import type { PepperRing, RebindSecret } from "./rebind-secret.ts";
 import type { Freshness, KeyRecords } from "./records.ts";
 
+/** The part of the time until the deadline that a wait for a revision may take. */
+const patienceOfRemaining = 0.8;
+
 /** What a verification found. */
 export interface Verification {
   readonly code: VerificationCode;
@@ -36,6 +39,8 @@ export interface VerifyOptions {
   /** Whether the store must be asked. */
   readonly noCache: boolean;
   readonly signal: AbortSignal;
+  /** What is left until the deadline, in ms. */
+  readonly remainingMs: () => number;
 }
 
 /** Verifies a presented credential: authentic first, then cleared for the demand. Refusals are results. */
@@ -53,8 +58,8 @@ export interface VerificationDeps {
 /** Makes the one verification that AdminService, the bearer check and later token methods share. */
 export function verifyPresented(deps: VerificationDeps): VerifyPresented {
   return async (presentedCredential, options) => {
-    const { tenantId, minRevision, signal } = options;
-    await awaitRevision(deps.freshness, minRevision, signal);
+    const { tenantId } = options;
+    await awaitRevision(deps.freshness, options);
     // Noted before anything is read: what is read is at least as new.
     const known = { revision: deps.freshness.revision, ageMs: 0 };
     const tenant = await deps.records.tenant(tenantId);
@@ -80,7 +85,9 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
 }
 
 /** What isn't an issued key: this version imports none and makes no tokens, so it can know none of them. */
-function refusalOf(presented: Exclude<PresentedCredential, { kind: "ISSUED_KEY" }>): Pick<Verification, "code" | "kind"> {
+function refusalOf(
+  presented: Exclude<PresentedCredential, { kind: "ISSUED_KEY" }>,
+): Pick<Verification, "code" | "kind"> {
   switch (presented.kind) {
     case "MALFORMED":
       return { code: "MALFORMED", ...(presented.meantAs && { kind: presented.meantAs }) };
@@ -92,10 +99,12 @@ function refusalOf(presented: Exclude<PresentedCredential, { kind: "ISSUED_KEY" 
   }
 }
 
-async function awaitRevision(freshness: Freshness, revision: bigint, signal: AbortSignal): Promise<void> {
-  if (freshness.revision >= revision) return;
+/** Gives up a little before the deadline, so that the caller learns why. */
+async function awaitRevision(freshness: Freshness, { minRevision, signal, remainingMs }: VerifyOptions): Promise<void> {
+  if (freshness.revision >= minRevision) return;
+  const patience = AbortSignal.timeout(Math.max(0, Math.floor(remainingMs() * patienceOfRemaining)));
   try {
-    await freshness.reached(revision, signal);
+    await freshness.reached(minRevision, AbortSignal.any([signal, patience]));
   } catch (cause) {
     throw new IchorError("REVISION_NOT_REACHED", "the server hasn't seen this revision", { cause, retryAfterMs: 1000 });
   }

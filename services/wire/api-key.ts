@@ -1,8 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { keyStatus } from "../core/key-life.ts";
+import type { ApiKeySchema, ConstraintsSchema, SecretVersionSchema } from "../../gen/ichor/v1/api_key_pb.ts";
 import type { ApiKey, SecretVersion } from "../core/api-key.ts";
 import type { Constraints } from "../core/constraints.ts";
-import type { ApiKeySchema, ConstraintsSchema, SecretVersionSchema } from "../../gen/ichor/v1/api_key_pb.ts";
+import { keyStatus } from "../core/key-life.ts";
 import { credentialKindToProto, keyStatusToProto, revocationReasonToProto, visibilityToProto } from "./enums.ts";
 import { toTimestamp } from "./time.ts";
 

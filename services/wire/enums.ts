@@ -1,4 +1,3 @@
-import type { CredentialKind, KeyStatus, RevocationReason, Visibility } from "../core/api-key.ts";
 import {
   CredentialKind as CredentialKindPb,
   KeyStatus as KeyStatusPb,
@@ -6,6 +5,7 @@ import {
   Visibility as VisibilityPb,
 } from "../../gen/ichor/v1/api_key_pb.ts";
 import { VerificationCode as VerificationCodePb } from "../../gen/ichor/v1/verification_pb.ts";
+import type { CredentialKind, KeyStatus, RevocationReason, Visibility } from "../core/api-key.ts";
 
 // The generated enums have the domain's names, so these tables are total by type.
 export const keyStatusToProto: Readonly<Record<KeyStatus, KeyStatusPb>> = KeyStatusPb;

@@ -21,7 +21,9 @@ afterAll(async () => {
 
 /** The whole life of a key, as any client sees it. */
 function playsKeyLife(makeClient: MakeClient): void {
-  it("plays the life of a key: issue, verify, forge, rotate, disable, enable, revoke, delete", { timeout: 120_000 }, async () => {
+  it("plays the life of a key: issue, verify, forge, rotate, disable, enable, revoke, delete", {
+    timeout: 120_000,
+  }, async () => {
     const client = await makeClient(server.url, server.rootCredential);
     try {
       await keyLife(client);
@@ -45,7 +47,11 @@ async function keyLife(client: ForeignClient): Promise<void> {
   const issued = await ok("IssueApiKey", { name: "ci", ownerId: "acme", scopes: ["invoices:*"], ttl: "2592000s" });
   const { credential } = issued;
   const keyId = issued.apiKey.id;
-  expect(issued.apiKey).toMatchObject({ status: "KEY_STATUS_ACTIVE", kind: "CREDENTIAL_KIND_ISSUED_KEY", prefix: "ichor_sk" });
+  expect(issued.apiKey).toMatchObject({
+    status: "KEY_STATUS_ACTIVE",
+    kind: "CREDENTIAL_KIND_ISSUED_KEY",
+    prefix: "ichor_sk",
+  });
   expect(credential).toMatch(/^ichor_sk_[0-9A-Za-z]{75}$/);
   expect(Number(issued.revision)).toBeGreaterThan(0);
 
@@ -82,7 +88,11 @@ async function keyLife(client: ForeignClient): Promise<void> {
   expect(await codeOf(again.credential)).toBe("VALID");
   expect(await client.call("AdminService/DeleteApiKey", { keyId })).toEqual({ reason: "KEY_STILL_LIVE" });
 
-  const revoked = await ok("RevokeApiKey", { keyId, reason: "REVOCATION_REASON_KEY_COMPROMISE", comment: "seen in a log" });
+  const revoked = await ok("RevokeApiKey", {
+    keyId,
+    reason: "REVOCATION_REASON_KEY_COMPROMISE",
+    comment: "seen in a log",
+  });
   expect(revoked.apiKey.status).toBe("KEY_STATUS_REVOKED");
   expect(await codeOf(again.credential)).toBe("REVOKED");
   expect(await client.call("AdminService/EnableApiKey", { keyId })).toEqual({ reason: "KEY_REVOKED" });

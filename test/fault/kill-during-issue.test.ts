@@ -16,7 +16,9 @@ interface Acknowledged {
   readonly credential: string;
 }
 
-it(`loses no acknowledged key and leaves none half-written when killed while it issues, ${rounds} times`, { timeout: 240_000 }, async () => {
+it(`loses no acknowledged key and leaves none half-written when killed while it issues, ${rounds} times`, {
+  timeout: 240_000,
+}, async () => {
   const all: Acknowledged[] = [];
   for (let round = 0; round < rounds; round++) {
     const server = await startServer({ dataDir: folder.path });
@@ -40,7 +42,9 @@ async function issueUntilKilled(server: ServerProcess, round: number): Promise<A
   const client = async (number: number) => {
     for (let i = 0; ; i++) {
       const name = `r${round}-c${number}-${i}`;
-      const answer = await callJson(server.url, "AdminService/IssueApiKey", server.rootCredential, { name }).catch(() => undefined);
+      const answer = await callJson(server.url, "AdminService/IssueApiKey", server.rootCredential, { name }).catch(
+        () => undefined,
+      );
       if (answer === undefined) return;
       expect(answer.status).toBe(200);
       acknowledged.push({ keyId: answer.body.apiKey.id, credential: answer.body.credential });
@@ -63,7 +67,11 @@ async function verifyAll(server: ServerProcess, acknowledged: readonly Acknowled
     const { body } = await callJson(server.url, "AdminService/BatchVerifyCredentials", server.rootCredential, {
       requests: batch.map(({ credential }) => ({ credential })),
     });
-    expect(body.responses.map((response: { key?: { id: string } }) => response.key?.id)).toEqual(batch.map(({ keyId }) => keyId));
-    expect(new Set(body.responses.map((response: { code: string }) => response.code))).toEqual(new Set(["VERIFICATION_CODE_VALID"]));
+    expect(body.responses.map((response: { key?: { id: string } }) => response.key?.id)).toEqual(
+      batch.map(({ keyId }) => keyId),
+    );
+    expect(new Set(body.responses.map((response: { code: string }) => response.code))).toEqual(
+      new Set(["VERIFICATION_CODE_VALID"]),
+    );
   }
 }

@@ -1,6 +1,5 @@
-import { execFileSync } from "node:child_process";
+import { shared } from "./shared.ts";
 
-/** Builds dist/ once before the tests that start real processes, by the same code as `npm start`. */
-export function setup(): void {
-  execFileSync(process.execPath, ["scripts/ensure-built.mjs"], { stdio: ["ignore", "inherit", "inherit"] });
-}
+// Runs before each file of the layers that start real processes. Not once for them all: a dist/ that can't be built
+// must fail these files and no others.
+await shared("dist");

@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
-import { describe, inject, it } from "vitest";
+import { describe, it } from "vitest";
+import { shared } from "./shared.ts";
 
 /** What some suites need and a machine may lack. */
 export type RequirementName = "postgres" | "mariadb" | "redis" | "python";
@@ -48,9 +49,11 @@ function fromEnvironment(variable: string): Finding | undefined {
 }
 
 async function embeddedPostgres(): Promise<Finding> {
-  const response = await fetch(inject("serverBrokerUrl"));
-  const text = await response.text();
-  return response.ok ? { value: text } : { hint: `set ICHOR_TEST_POSTGRES_URL; ${text}` };
+  try {
+    return { value: await shared("postgres") };
+  } catch (error) {
+    return { hint: `set ICHOR_TEST_POSTGRES_URL; ${error instanceof Error ? error.message : error}` };
+  }
 }
 
 function installedPython(): Finding {

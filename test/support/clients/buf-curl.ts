@@ -5,12 +5,29 @@ import type { Answer, MakeClient } from "./client.ts";
 const buf = new URL("../../../node_modules/.bin/buf", import.meta.url).pathname;
 
 /** `buf curl` with nothing but server reflection to know the services by: it runs where no proto file is. */
-export function bufCurlClient(protocol: "connect" | "grpc" | "grpcweb", reflection: "grpc-v1" | "grpc-v1alpha"): MakeClient {
+export function bufCurlClient(
+  protocol: "connect" | "grpc" | "grpcweb",
+  reflection: "grpc-v1" | "grpc-v1alpha",
+): MakeClient {
   return async (url, credential) => ({
     call: (method, body) =>
       new Promise<Answer>((resolve, reject) => {
-        const args = ["curl", "--http2-prior-knowledge", "--protocol", protocol, "--reflect", "--reflect-protocol", reflection];
-        args.push("--header", `Authorization: Bearer ${credential}`, "--data", JSON.stringify(body), `${url}/ichor.v1.${method}`);
+        const args = [
+          "curl",
+          "--http2-prior-knowledge",
+          "--protocol",
+          protocol,
+          "--reflect",
+          "--reflect-protocol",
+          reflection,
+        ];
+        args.push(
+          "--header",
+          `Authorization: Bearer ${credential}`,
+          "--data",
+          JSON.stringify(body),
+          `${url}/ichor.v1.${method}`,
+        );
         execFile(buf, args, { cwd: tmpdir() }, (error, stdout, stderr) => {
           if (error === null) return resolve({ body: JSON.parse(stdout) });
           const reason = /"reason":\s*"([A-Z_]+)"/.exec(stderr)?.[1];

@@ -24,9 +24,13 @@ export const grpcJsClient: MakeClient = async (url, credential) => {
   return {
     call: (method, body) =>
       new Promise<Answer>((resolve) => {
-        stub[method.split("/")[1] as string](spansAsMessages(body), metadata, (error: ServiceError | null, response: object) => {
-          resolve(error === null ? { body: response } : { reason: reasonOf(error) });
-        });
+        stub[method.split("/")[1] as string](
+          spansAsMessages(body),
+          metadata,
+          (error: ServiceError | null, response: object) => {
+            resolve(error === null ? { body: response } : { reason: reasonOf(error) });
+          },
+        );
       }),
     close: () => stub.close(),
   };

@@ -18,7 +18,13 @@ export function pythonClient(python: string): MakeClient {
   return async (url, credential) => {
     const stubs = temporaryFolder("stubs");
     const plugin = execFileSync("sh", ["-c", "command -v grpc_python_plugin"], { encoding: "utf8" }).trim();
-    execFileSync("protoc", [`-I${protos}`, `--python_out=${stubs.path}`, `--grpc_python_out=${stubs.path}`, `--plugin=protoc-gen-grpc_python=${plugin}`, ...files]);
+    execFileSync("protoc", [
+      `-I${protos}`,
+      `--python_out=${stubs.path}`,
+      `--grpc_python_out=${stubs.path}`,
+      `--plugin=protoc-gen-grpc_python=${plugin}`,
+      ...files,
+    ]);
     const child = spawn(python, [script, new URL(url).host, stubs.path], {
       env: { ...plainEnvironment(), PRESENTED_CREDENTIAL: credential },
       stdio: ["pipe", "pipe", "inherit"],

@@ -1,0 +1,133 @@
+import { mkdirSync } from "node:fs";
+import { AdminService } from "../gen/ichor/v1/admin_service_pb.ts";
+import { adminService } from "./admin/service.ts";
+import { schedule } from "./changes/schedule.ts";
+import { Tail } from "./changes/tail.ts";
+import type { ServerConfig } from "./config.ts";
+import { IchorError } from "./core/errors.ts";
+import { parseId } from "./core/ids.ts";
+import { defaultTenantSlug } from "./core/tenant.ts";
+import { createRequestHandler, probeEndpoints } from "./http/plain-endpoints.ts";
+import { AnswerSealer } from "./keyring/answer-sealer.ts";
+import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
+import { loadPeppers } from "./keyring/peppers.ts";
+import { logCalls } from "./rpc/call-record.ts";
+import { connectRoutes } from "./rpc/connect-routes.ts";
+import { healthService } from "./rpc/health.ts";
+import type { Log } from "./rpc/log.ts";
+import { createMethodRegistry, scopedService } from "./rpc/method-registry.ts";
+import { createRpcHandler, type NodeRequest, type NodeResponse } from "./rpc/node-handler.ts";
+import { createPipeline } from "./rpc/pipeline.ts";
+import { createReadiness, type Readiness } from "./rpc/readiness.ts";
+import { reflectionServices } from "./rpc/reflection.ts";
+import { bootstrap } from "./store/bootstrap.ts";
+import { openStore } from "./store/open-store.ts";
+import type { Store } from "./store/port.ts";
+import { authenticateCaller } from "./verification/authenticate-caller.ts";
+import { rebindSecret } from "./verification/rebind-secret.ts";
+import { verifyPresented } from "./verification/verify-presented.ts";
+
+export interface AppDeps {
+  /** Ms since the epoch. */
+  readonly now: () => number;
+  /** Random bytes of a cryptographic source. */
+  readonly random: (size: number) => Uint8Array;
+  readonly log: Log;
+  /** Base URL of the issuer; asked when it is first needed, since a listener may choose its port. */
+  readonly issuer: () => string;
+}
+
+/** A server without its listener. */
+export interface App {
+  readonly handler: (request: NodeRequest, response: NodeResponse) => void;
+  /** The same methods on any connect router, as that of an in-memory transport. */
+  readonly routes: ReturnType<typeof connectRoutes>;
+  readonly readiness: Readiness;
+  readonly store: Store;
+  /** Ends what runs in the background and closes the store; calls must have ended. */
+  close(): Promise<void>;
+}
+
+/** Opens the store, makes what a first start makes, and puts every service on its ports. Rejects if the start is refused. */
+export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App> {
+  const { now, random, log } = deps;
+  const monotonicMs = () => performance.now();
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  const store = await openStore({ url: config.databaseUrl, migrate: config.migrate, clock: { now }, random, log });
+  try {
+    // Only for an empty store: a store that was sealed under a lost key must not look as if it could start again.
+    const firstStart = (await store.getTenantBySlug(defaultTenantSlug)) === undefined;
+    if (firstStart && config.makeMasterKey) createMasterKeyFile(config.masterKeyFile, random);
+    const masterKeys = loadMasterKeys(config.masterKeyFile);
+    await bootstrap({ store, masterKeys, dataDir: config.dataDir, clock: { now }, random, log });
+    let peppers = await loadPeppers(store, masterKeys);
+    const reloadPeppers = () =>
+      loadPeppers(store, masterKeys).then(
+        (loaded) => {
+          peppers = loaded;
+        },
+        (err: unknown) => log.error({ err }, "the peppers could not be loaded again"),
+      );
+    const tail = new Tail({ store, clock: { now, monotonicMs }, schedule, log });
+    tail.subscribe((event) => {
+      if (event.kind === "reset" || event.row.change.kind === "secret") void reloadPeppers();
+    });
+    await tail.start();
+
+    const ring = { current: () => peppers.current(), all: () => peppers };
+    const records = {
+      key: (id: Parameters<Store["getKey"]>[0]) => store.getKey(id),
+      tenant: (id: Parameters<Store["getTenant"]>[0]) => store.getTenant(id),
+      tenantBySlug: (slug: string) => store.getTenantBySlug(slug),
+    };
+    const verification = {
+      records,
+      freshness: tail,
+      peppers: ring,
+      rebindSecret: rebindSecret({ store, peppers: ring, log }),
+      now,
+    };
+    const sealer = new AnswerSealer(masterKeys, () => peppers, random);
+    const readiness = createReadiness();
+    const authenticate = authenticateCaller({ ...verification, issuer: deps.issuer });
+    const pipeline = createPipeline({
+      authenticate: (presentedCredential, carrier) => authenticate(presentedCredential, carrier.peerAddress),
+      resolveTenant: async (idOrSlug) => {
+        const id = parseId("ten", idOrSlug);
+        const tenant = id === undefined ? await store.getTenantBySlug(idOrSlug) : await store.getTenant(id);
+        if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
+        return tenant.id;
+      },
+      isDraining: () => readiness.draining,
+      record: logCalls(log),
+      monotonicMs,
+    });
+    const admin = scopedService(
+      AdminService,
+      adminService({ store, sealer, peppers: ring, verifyPresented: verifyPresented(verification), random, now }),
+    );
+    const offered = [AdminService];
+    const registry = createMethodRegistry([
+      admin,
+      healthService(
+        offered.map((service) => service.typeName),
+        readiness,
+      ),
+      ...(config.reflection ? reflectionServices(offered) : []),
+    ]);
+    const routes = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
+    return {
+      handler: createRequestHandler(createRpcHandler(routes, log), probeEndpoints(readiness)),
+      routes,
+      readiness,
+      store,
+      async close() {
+        await tail.stop();
+        await store.close();
+      },
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}

@@ -1,0 +1,85 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import type { Command } from "commander";
+import { pino } from "pino";
+import { buildApp } from "../app.ts";
+import { loadServerConfig } from "../config.ts";
+import { createListener } from "../http/listener.ts";
+import { KeyFileError } from "../keyring/key-file-error.ts";
+import { openStore } from "../store/open-store.ts";
+import { StoreStartError } from "../store/start-error.ts";
+import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
+
+/** How long SIGTERM waits for calls in flight, in ms; the rest of the ten seconds is for closing. */
+const drainMsMax = 8_000;
+
+/** Adds `serve` and `migrate`. */
+export function addServerCommands(program: Command, io: CliIo): void {
+  program
+    .command("serve")
+    .description("run the server until SIGTERM or SIGINT")
+    .action(() => tellingStartFaults(() => serve(io)));
+  program
+    .command("migrate")
+    .description("bring the store's schema up to date, and nothing else")
+    .action(() => tellingStartFaults(() => migrate(program.opts()["json"] === true, io)));
+}
+
+async function serve({ env, stdout, stop }: CliIo): Promise<void> {
+  const config = loadServerConfig(env);
+  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stdout);
+  const tls = config.tls && { cert: readFileSync(config.tls.certFile), key: readFileSync(config.tls.keyFile) };
+  let issuer = config.publicUrl ?? "";
+  const app = await buildApp(config, { now: Date.now, random: randomBytes, log, issuer: () => issuer });
+  try {
+    const listener = createListener({ handler: app.handler, ...(tls && { tls }), log });
+    const { url } = await listener.listen(config.listen.host, config.listen.port);
+    issuer ||= url;
+    log.info({ address: url, issuer }, "listening");
+    await aborted(stop);
+    log.info({}, "draining");
+    app.readiness.drain();
+    const { cut } = await listener.drain(drainMsMax);
+    log.info({ cut }, "stopped");
+  } finally {
+    await app.close();
+  }
+}
+
+async function migrate(json: boolean, { env, stdout }: CliIo): Promise<void> {
+  const { dataDir, databaseUrl } = loadServerConfig(env);
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  let applied: readonly string[] = [];
+  const log = {
+    info: (fields: object) => {
+      if ("migrations" in fields) applied = fields.migrations as readonly string[];
+    },
+    error: () => {},
+  };
+  const store = await openStore({ url: databaseUrl, migrate: true, clock: Date, random: randomBytes, log });
+  await store.close();
+  const text = applied.length === 0 ? "the schema was up to date" : applied.map((name) => `applied ${name}`).join("\n");
+  stdout.write(`${json ? JSON.stringify({ applied }) : text}\n`);
+}
+
+/** Tells what an operator can mend in one sentence, without a stack. */
+async function tellingStartFaults(start: () => Promise<void>): Promise<void> {
+  try {
+    await start();
+  } catch (error) {
+    const mendable = error instanceof StoreStartError || error instanceof KeyFileError || isSystemError(error);
+    throw mendable ? new CommandEnd(exitStatus.failed, error.message) : error;
+  }
+}
+
+/** An error of the operating system, as EADDRINUSE or ENOENT. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error;
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

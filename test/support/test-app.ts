@@ -1,0 +1,63 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
+import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { type App, type AppDeps, buildApp } from "../../services/app.ts";
+import { loadServerConfig } from "../../services/config.ts";
+import { FakeClock } from "../fakes/clock.ts";
+import { temporaryFolder } from "./server-process.ts";
+
+/** The whole server on an embedded store of its own, called in memory, with a clock that the test moves. */
+export interface TestApp {
+  readonly app: App;
+  readonly clock: FakeClock;
+  readonly rootCredential: string;
+  /** A client that calls with `credential`, and `headers` beside it. */
+  admin(credential?: string, headers?: Record<string, string>): Client<typeof AdminService>;
+  close(): Promise<void>;
+}
+
+const silent = { debug() {}, info() {}, warn() {}, error() {} };
+
+/** Starts one; close it after. */
+export async function startTestApp(deps: Partial<AppDeps> = {}): Promise<TestApp> {
+  const folder = temporaryFolder("app");
+  const clock = new FakeClock();
+  const config = loadServerConfig({ ICHOR_DATA_DIR: folder.path });
+  const app = await buildApp(config, {
+    now: clock.now,
+    random: randomBytes,
+    log: silent,
+    issuer: () => "https://ichor.example",
+    ...deps,
+  });
+  const transport = createRouterTransport(app.routes);
+  const rootCredential = readFileSync(join(folder.path, "root.key"), "utf8").trim();
+  return {
+    app,
+    clock,
+    rootCredential,
+    admin(credential = rootCredential, headers = {}) {
+      const all = { authorization: `Bearer ${credential}`, ...headers };
+      return withHeaders(createClient(AdminService, transport), all);
+    },
+    async close() {
+      await app.close();
+      folder.remove();
+    },
+  };
+}
+
+/** The same client, each call with these headers unless it has its own options. */
+function withHeaders(
+  client: Client<typeof AdminService>,
+  headers: Record<string, string>,
+): Client<typeof AdminService> {
+  const bound = Object.entries(client).map(([name, call]) => [
+    name,
+    (request: never, options?: object) =>
+      (call as (request: never, options: object) => unknown)(request, { headers, ...options }),
+  ]);
+  return Object.fromEntries(bound);
+}
