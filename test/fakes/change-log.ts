@@ -13,7 +13,7 @@ export class FakeChangeLog {
   #rows: ChangeRow[] = [];
   #listeners: ((revision: bigint) => void)[] = [];
 
-  get head_(): Head {
+  get current(): Head {
     return {
       revision: BigInt(this.#rows.length),
       hash: this.#rows.at(-1)?.hash ?? new Uint8Array(32),
@@ -30,7 +30,7 @@ export class FakeChangeLog {
 
   /** What a commit of this process does besides. */
   announce(): void {
-    for (const listener of this.#listeners) listener(this.head_.revision);
+    for (const listener of this.#listeners) listener(this.current.revision);
   }
 
   /** As a restore of a backup does. */
@@ -48,7 +48,7 @@ export class FakeChangeLog {
 
   async head(): Promise<Head> {
     if (this.failure !== undefined) throw this.failure;
-    return this.head_;
+    return this.current;
   }
 
   async changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {
