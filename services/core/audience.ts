@@ -1,6 +1,3 @@
-/** The longest audience, in characters. */
-export const audienceLengthMax = 255;
-
 const audiencePattern = /^[A-Za-z0-9._~:/@+-]{1,255}$/;
 
 /** Whether the text may name an audience: 1–255 characters of `[A-Za-z0-9._~:/@+-]`, as in URLs without query. */

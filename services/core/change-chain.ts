@@ -45,7 +45,7 @@ export function auditBytes(event: AuditEvent): Uint8Array {
 }
 
 /**
- * Gives the change that `changeBytes` made. Throws TypeError for anything else: whoever tails the log and can't read an
+ * Gives the change that `changeBytes` made. Throws for anything else: whoever tails the log and can't read an
  * entry (another build's, or damage) must not skip it, since its caches would miss a change.
  */
 export function decodeChange(bytes: Uint8Array): Change {

@@ -1,5 +1,6 @@
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { createHash, timingSafeEqual } from "node:crypto";
 import type { SecretVersion } from "./api-key.ts";
+import { byteStringOf, bytesOf, hmacSha256 } from "./hmac-sha256.ts";
 import { idBytes, type KeyId, type TenantId } from "./ids.ts";
 
 /**
@@ -61,5 +62,5 @@ export function needsRebind(version: Pick<SecretVersion, "pepperId">, currentPep
 
 function hmac(pepper: Pepper, parts: readonly Uint8Array[]): Uint8Array {
   if (pepper.key.length !== 32) throw new TypeError("a pepper has 32 bytes");
-  return createHmac("sha256", pepper.key).update(Buffer.concat(parts)).digest();
+  return bytesOf(hmacSha256(byteStringOf(pepper.key), Buffer.concat(parts)));
 }

@@ -1,11 +1,9 @@
 import { isAudience } from "./audience.ts";
 
-/** The longest scope, in characters. */
-export const scopeLengthMax = 512;
-
 /** The grant that a root credential holds: every permission on Ichor itself. */
 export const rootScope = "ichor:*";
 
+const scopeLengthMax = 512;
 const segmentsMax = 16;
 const segmentPattern = /^[A-Za-z0-9._~/@+-]{1,128}$/;
 const audienceScope = "ichor:verify:aud:";
@@ -64,8 +62,8 @@ export function grantCoversGrant(wider: string, narrower: string): boolean {
 }
 
 /**
- * Gives those reserved grants of a key that none of the caller's grants covers. A caller that isn't given an empty list
- * must not issue, widen, rotate, enable or revoke the key: it would gain or move permissions that it doesn't have.
+ * Gives those reserved grants of a key that none of the caller's grants covers. A caller for whom the list
+ * isn't empty must not issue, widen, rotate, enable or revoke the key: it would gain or move permissions that it doesn't have.
  */
 export function reservedScopesNotCovered(
   callerScopes: readonly string[],

@@ -121,7 +121,7 @@ describe("issued keys", () => {
           expect(answer).toEqual({ authentic: false, code: "NOT_FOUND" });
         },
       ),
-      { ...seeded, numRuns: 2_000 },
+      { ...seeded, numRuns: 1_000 },
     );
   });
 
@@ -135,7 +135,7 @@ describe("issued keys", () => {
         const changed = text.slice(0, at) + other + text.slice(at + 1);
         expect(classifyCredential(changed, prefixesOf(own))).toEqual({ kind: "MALFORMED", meantAs: "ISSUED_KEY" });
       }),
-      { ...seeded, numRuns: 2_000 },
+      { ...seeded, numRuns: 1_000 },
     );
   });
 });
