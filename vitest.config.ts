@@ -15,7 +15,7 @@ export default defineConfig({
           ...shared,
           name,
           include: [`test/${name}/**/*.test.ts`],
-          globalSetup: needsDist ? ["test/support/build-dist.ts"] : [],
+          setupFiles: needsDist ? ["test/support/build-dist.ts"] : [],
           testTimeout: timeoutMs,
         },
       })),
