@@ -25,11 +25,12 @@ export function healthService(serviceNames: readonly string[], readiness: Readin
     async *watch({ service }, { signal }) {
       let told: Status | undefined;
       while (!signal.aborted || readiness.draining) {
-        const { version } = readiness;
+        // As of now: much may happen before a slow reader lets the yield return.
+        const { version, draining } = readiness;
         const status = statusOf(service);
         if (status !== told) yield { status };
         told = status;
-        if (readiness.draining) throw new IchorError("DRAINING", "the server is shutting down");
+        if (draining) throw new IchorError("DRAINING", "the server is shutting down");
         await readiness.changed(version, signal);
       }
     },

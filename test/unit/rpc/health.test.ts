@@ -63,6 +63,15 @@ describe("Watch", () => {
     await expect(states.next()).rejects.toMatchObject({ reason: "DRAINING" });
   });
 
+  it("tells that the server drains even to a reader that was slow", async () => {
+    const { watch, readiness } = makeHealth();
+    const states = watch("");
+    await states.next();
+    readiness.drain();
+    expect((await states.next()).value).toEqual({ status: Status.NOT_SERVING });
+    await expect(states.next()).rejects.toMatchObject({ reason: "DRAINING" });
+  });
+
   it("stays open for a service that may yet come", async () => {
     const { watch, client } = makeHealth();
     const states = watch("ichor.v1.Nothing");
