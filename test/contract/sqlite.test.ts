@@ -1,0 +1,4 @@
+import { openSqliteTestStore } from "./sqlite-files.ts";
+import { storeContract } from "./store.contract.ts";
+
+storeContract("SQLite", openSqliteTestStore);

@@ -1,0 +1,544 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { ApiKey } from "../../services/core/api-key.ts";
+import { genesisHash } from "../../services/core/change-chain.ts";
+import type { TenantId } from "../../services/core/ids.ts";
+import type { Store } from "../../services/store/port.ts";
+import { chainFaults } from "./chain.ts";
+import {
+  changed,
+  fullKey,
+  inserting,
+  issued,
+  newKeyId,
+  sampleAudit,
+  sampleKey,
+  sampleTenant,
+  sampleTimeMs,
+  sampleVersion,
+} from "./samples.ts";
+
+/** A database of the adapter's kind. */
+export interface TestStore {
+  readonly store: Store;
+  /** Asks the database itself, past the store; names of columns as in the models' `map`. */
+  query(sql: string): Promise<readonly Record<string, unknown>[]>;
+  /** Locks the head row from elsewhere; gives what lets it go. */
+  lockHead(): Promise<() => Promise<void>>;
+  /** Closes the store and removes the database. */
+  remove(): Promise<void>;
+}
+
+/** Longest wait for a lock that the stores under test are opened with, in ms. */
+export const testLockWaitMs = 400;
+
+/** What every adapter of the storage port holds. `open` gives a store on a new database, migrated and empty. */
+export function storeContract(name: string, open: () => Promise<TestStore>): void {
+  describe(`store on ${name}`, () => {
+    let test: TestStore;
+    let store: Store;
+    let tenantId: TenantId;
+
+    beforeEach(async () => {
+      test = await open();
+      store = test.store;
+    });
+    afterEach(() => test.remove());
+
+    /** Revision 1: the tenant that most tests act in. */
+    async function makeTenant(): Promise<void> {
+      const tenant = sampleTenant();
+      tenantId = tenant.id;
+      await store.mutate(async (tx) => {
+        await tx.insertTenant(tenant);
+        return {
+          result: undefined,
+          change: { kind: "tenant", tenantId, event: "created" },
+          audit: sampleAudit(tenantId),
+        };
+      });
+    }
+
+    async function insertKey(key: ApiKey): Promise<bigint> {
+      return (await store.mutate(inserting(key))).revision;
+    }
+
+    const filterRows = async (table: string) => (await test.query(`SELECT * FROM ${table}`)).length;
+
+    describe("the head", () => {
+      it("begins at revision 0 with the genesis hash and an epoch of its own", async () => {
+        const head = await store.head();
+        expect(head.revision).toBe(0n);
+        expect(bytes(head.hash)).toEqual(bytes(genesisHash));
+        expect(head.storeEpoch).toMatch(/^[0-9a-f]{32}$/);
+        const other = await open();
+        expect((await other.store.head()).storeEpoch).not.toBe(head.storeEpoch);
+        await other.remove();
+      });
+
+      it("within a transaction is the revision being made and the hash before it", async () => {
+        await makeTenant();
+        const before = await store.head();
+        await store.mutate(async (tx, revision) => {
+          const head = await tx.head();
+          expect(head.revision).toBe(revision);
+          expect(bytes(head.hash)).toEqual(bytes(before.hash));
+          return changed(undefined, tenantId);
+        });
+      });
+    });
+
+    describe("tenants", () => {
+      it("come back as they went in, by id and by slug, and only those", async () => {
+        const tenant = sampleTenant({ slug: "acme", name: "Acme 🏭", state: "DISABLED" });
+        await store.mutate(async (tx) => {
+          await tx.insertTenant(tenant);
+          expect(await tx.getTenant(tenant.id)).toEqual(tenant);
+          return changed(undefined, tenant.id);
+        });
+        expect(await store.getTenant(tenant.id)).toEqual(tenant);
+        expect(await store.getTenantBySlug("acme")).toEqual(tenant);
+        expect(await store.getTenantBySlug("ACME")).toBeUndefined();
+        expect(await store.getTenantBySlug("acme ")).toBeUndefined();
+      });
+
+      it("can be changed, except for what they are", async () => {
+        await makeTenant();
+        const before = await store.getTenant(tenantId);
+        if (before === undefined) throw new Error("no tenant");
+        const after = {
+          ...before,
+          name: "Other",
+          state: "DISABLED" as const,
+          settings: { ...before.settings, tokenTtlSeconds: 60 },
+          updateTimeMs: 5,
+        };
+        await store.mutate(async (tx) => {
+          await tx.updateTenant(after);
+          return changed(undefined, tenantId);
+        });
+        expect(await store.getTenant(tenantId)).toEqual(after);
+      });
+
+      it("have a slug each; the store goes on after a second one was refused", async () => {
+        await makeTenant();
+        const doubled = store.mutate(async (tx) => {
+          await tx.insertTenant(sampleTenant());
+          return changed(undefined, tenantId);
+        });
+        await expect(doubled).rejects.toThrow();
+        await expect(doubled).rejects.not.toMatchObject({ reason: "STORE_UNAVAILABLE" });
+        expect(await insertKey(sampleKey(tenantId))).toBe(2n);
+      });
+    });
+
+    describe("keys", () => {
+      beforeEach(makeTenant);
+
+      it.each([
+        ["every field set", () => fullKey(tenantId)],
+        ["the fewest fields", () => sampleKey(tenantId)],
+      ])("come back as they went in with %s, inside and outside of the transaction", async (_name, make) => {
+        const key = make();
+        await store.mutate(async (tx) => {
+          await tx.insertKey(key);
+          expect(plain(await tx.getKey(key.id))).toEqual(plain(key));
+          return changed(undefined, tenantId, key.id);
+        });
+        expect(plain(await store.getKey(key.id))).toEqual(plain(key));
+        expect(await store.getKey(newKeyId())).toBeUndefined();
+      });
+
+      it("are seen from outside only once committed", async () => {
+        const key = sampleKey(tenantId);
+        await store.mutate(async (tx) => {
+          await tx.insertKey(key);
+          expect(await store.getKey(key.id)).toBeUndefined();
+          expect((await store.head()).revision).toBe(1n);
+          return changed(undefined, tenantId, key.id);
+        });
+        expect(await store.getKey(key.id)).toBeDefined();
+      });
+
+      it("change in every mutable field, and back", async () => {
+        const fewest = sampleKey(tenantId, { labels: { env: "dev", gone: "x" }, scopes: ["a:b", "gone:c"] });
+        const { id, kind, prefix, createTimeMs } = fewest;
+        const most: ApiKey = { ...fullKey(tenantId), id, kind, prefix, createTimeMs };
+        await insertKey(fewest);
+        for (const key of [most, fewest]) {
+          await store.mutate(async (tx) => {
+            await tx.updateKey(key);
+            return changed(undefined, tenantId, id);
+          });
+          expect(plain(await store.getKey(id))).toEqual(plain(key));
+          expect(await filterRows("key_scope")).toBe(key.scopes.length);
+          expect(await filterRows("key_label")).toBe(Object.keys(key.labels).length);
+        }
+      });
+
+      it("gain, change and lose secret versions", async () => {
+        const key = sampleKey(tenantId, { secretVersions: [sampleVersion(2), sampleVersion(1)] });
+        await insertKey(key);
+        const [second] = key.secretVersions;
+        if (second === undefined) throw new Error("no version");
+        const after = { ...key, secretVersions: [sampleVersion(3), { ...second, graceEndTimeMs: sampleTimeMs + 9 }] };
+        await store.mutate(async (tx) => {
+          await tx.updateKey(after);
+          return changed(undefined, tenantId, key.id);
+        });
+        expect(plain(await store.getKey(key.id))).toEqual(plain(after));
+      });
+
+      it("go with everything that belongs to them", async () => {
+        const [key, other] = [
+          fullKey(tenantId),
+          sampleKey(tenantId, { scopes: ["invoices:*"], labels: { env: "prod" } }),
+        ];
+        await store.mutate(inserting(key, other));
+        await store.mutate(async (tx) => {
+          await tx.deleteKey(key.id);
+          return changed(undefined, tenantId, key.id);
+        });
+        expect(await store.getKey(key.id)).toBeUndefined();
+        expect(await store.getKey(other.id)).toBeDefined();
+        expect(await filterRows("secret_version")).toBe(1);
+        expect(await filterRows("key_scope")).toBe(1);
+        expect(await filterRows("key_label")).toBe(1);
+      });
+
+      it("can't be changed or deleted if there is none", async () => {
+        const key = sampleKey(tenantId);
+        await expect(store.mutate((tx) => tx.updateKey(key).then(() => changed(undefined, tenantId)))).rejects.toThrow(
+          "no row",
+        );
+        await expect(
+          store.mutate((tx) => tx.deleteKey(key.id).then(() => changed(undefined, tenantId))),
+        ).rejects.toThrow("no row");
+      });
+
+      it("are inserted many at once", async () => {
+        const keys = Array.from({ length: 1_100 }, (_, i) =>
+          sampleKey(tenantId, { name: `key ${i}`, scopes: ["a:b", "a:c"], labels: { n: `${i}` } }),
+        );
+        await store.mutate(inserting(...keys));
+        for (const key of [keys[0], keys[499], keys[500], keys[1_099]]) {
+          expect(plain(await store.getKey(key?.id ?? newKeyId()))).toEqual(plain(key));
+        }
+        expect(await filterRows("api_key")).toBe(1_100);
+        expect(await filterRows("key_scope")).toBe(2_200);
+      });
+
+      it("count as live root credentials if they are such", async () => {
+        const root = sampleKey(tenantId, { scopes: ["a:b", "ichor:*"] });
+        const lasting = sampleKey(tenantId, { scopes: ["ichor:*"], expireTimeMs: sampleTimeMs + 1 });
+        const other = sampleTenant({ slug: "other" });
+        await store.mutate(
+          inserting(
+            root,
+            lasting,
+            sampleKey(tenantId, { scopes: ["ichor:*"], expireTimeMs: sampleTimeMs }),
+            sampleKey(tenantId, { scopes: ["ichor:*"], state: "DISABLED" }),
+            sampleKey(tenantId, { scopes: ["ichor:*"], state: "REVOKED" }),
+            sampleKey(tenantId, { scopes: ["*", "ichor:keys:read", "a:*"] }),
+          ),
+        );
+        await store.mutate(async (tx) => {
+          await tx.insertTenant(other);
+          await tx.insertKey(sampleKey(other.id, { scopes: ["ichor:*"] }));
+          const roots = await tx.liveRootKeyIds(sampleTimeMs);
+          expect([...roots].sort()).toEqual([root.id, lasting.id].sort());
+          return changed(undefined, other.id);
+        });
+        expect([...(await store.liveRootKeyIds(sampleTimeMs + 1))]).toEqual([root.id]);
+        await store.mutate(async (tx) => {
+          await tx.updateKey({ ...root, scopes: ["a:b"] });
+          return changed(undefined, tenantId, root.id);
+        });
+        expect(await store.liveRootKeyIds(sampleTimeMs + 1)).toEqual([]);
+      });
+
+      it("need their tenant, and a digest of their own", async () => {
+        const orphan = sampleKey(sampleTenant().id);
+        await expect(store.mutate(inserting(orphan))).rejects.toThrow();
+        const key = sampleKey(tenantId);
+        await insertKey(key);
+        await expect(
+          store.mutate(inserting({ ...sampleKey(tenantId), secretVersions: key.secretVersions })),
+        ).rejects.toThrow();
+        expect((await store.head()).revision).toBe(2n);
+      });
+    });
+
+    describe("rebinding a secret", () => {
+      beforeEach(makeTenant);
+
+      it("happens if it is still bound as believed, and is no change of the log", async () => {
+        const key = sampleKey(tenantId);
+        await insertKey(key);
+        const digest = sampleVersion(1).digest;
+        expect(await store.rebindSecret(key.id, 1, "pep_0", "pep_2", digest)).toBe(false);
+        expect(await store.rebindSecret(key.id, 9, "pep_1", "pep_2", digest)).toBe(false);
+        expect(await store.rebindSecret(key.id, 1, "pep_1", "pep_2", digest)).toBe(true);
+        expect(await store.rebindSecret(key.id, 1, "pep_1", "pep_2", digest)).toBe(false);
+        const [version] = (await store.getKey(key.id))?.secretVersions ?? [];
+        expect(version?.pepperId).toBe("pep_2");
+        expect(bytes(version?.digest)).toEqual(bytes(digest));
+        expect((await store.head()).revision).toBe(2n);
+      });
+
+      it("is won by one of several", async () => {
+        const key = sampleKey(tenantId);
+        await insertKey(key);
+        const tries = Array.from({ length: 8 }, (_, i) =>
+          store.rebindSecret(key.id, 1, "pep_1", `pep_${i + 2}`, sampleVersion(1).digest),
+        );
+        expect((await Promise.all(tries)).filter(Boolean)).toHaveLength(1);
+      });
+    });
+
+    it("keeps sealed secrets and lists them by purpose", async () => {
+      await makeTenant();
+      const [pepper, master] = [
+        { id: "b", purpose: "pepper", masterKeyId: "0011", sealed: new Uint8Array([0, 255, 1]), createTimeMs: 1 },
+        {
+          id: "a",
+          tenantId,
+          purpose: "macaroon_master",
+          masterKeyId: "0011",
+          sealed: new Uint8Array(200),
+          createTimeMs: 2,
+        },
+      ];
+      await store.mutate(async (tx) => {
+        await tx.insertSealedSecret(pepper);
+        await tx.insertSealedSecret(master);
+        await tx.insertSealedSecret({ ...pepper, id: "a2" });
+        expect(await tx.listSealedSecrets("macaroon_master")).toHaveLength(1);
+        return { result: undefined, change: { kind: "secret", event: "pepper_added" }, audit: sampleAudit(tenantId) };
+      });
+      expect((await store.listSealedSecrets("pepper")).map(plain)).toEqual(
+        [{ ...pepper, id: "a2" }, pepper].map(plain),
+      );
+      expect((await store.listSealedSecrets("macaroon_master")).map(plain)).toEqual([plain(master)]);
+    });
+
+    describe("idempotency records", () => {
+      beforeEach(makeTenant);
+
+      const recordOf = (requestId: string, keyId = newKeyId()) => ({
+        tenantId,
+        callerKeyId: keyId,
+        method: "IssueApiKey",
+        requestId,
+        fingerprint: new Uint8Array(32).fill(3),
+        keyId,
+        revision: 2n,
+        createTimeMs: sampleTimeMs,
+        sealedAnswer: new Uint8Array([1, 2, 3]),
+      });
+      const put = (record: ReturnType<typeof recordOf>) =>
+        store.mutate(async (tx) => {
+          await tx.insertIdempotencyRecord(record);
+          expect(plain(await tx.getIdempotencyRecord(record))).toEqual(plain(record));
+          return changed(undefined, tenantId, record.keyId);
+        });
+
+      it("belong to tenant, caller, method and request id", async () => {
+        const record = recordOf("r1");
+        await put(record);
+        expect(plain(await store.getIdempotencyRecord(record))).toEqual(plain(record));
+        expect(await store.getIdempotencyRecord({ ...record, requestId: "R1" })).toBeUndefined();
+        expect(await store.getIdempotencyRecord({ ...record, method: "RotateApiKey" })).toBeUndefined();
+        expect(await store.getIdempotencyRecord({ ...record, callerKeyId: newKeyId() })).toBeUndefined();
+      });
+
+      it("take the place of an older one", async () => {
+        const record = recordOf("r1");
+        await put(record);
+        await put({ ...record, revision: 3n, createTimeMs: sampleTimeMs + 1 });
+        expect((await store.getIdempotencyRecord(record))?.revision).toBe(3n);
+      });
+
+      it("lose their answer when it is erased, and only those about that key", async () => {
+        const [dead, live] = [recordOf("r1"), recordOf("r2")];
+        await put(dead);
+        await put(live);
+        await store.mutate(async (tx) => {
+          await tx.eraseIdempotentAnswers(dead.keyId);
+          return changed(undefined, tenantId, dead.keyId);
+        });
+        expect(await store.getIdempotencyRecord(dead)).not.toHaveProperty("sealedAnswer");
+        expect(await store.getIdempotencyRecord(live)).toHaveProperty("sealedAnswer");
+      });
+    });
+
+    describe("the log", () => {
+      beforeEach(makeTenant);
+
+      it("has one entry per transaction, in order, in pages", async () => {
+        const keys = Array.from({ length: 5 }, () => sampleKey(tenantId));
+        for (const key of keys) await insertKey(key);
+        const rows = await store.changesAfter(0n, 100);
+        expect(rows.map(({ revision }) => revision)).toEqual([1n, 2n, 3n, 4n, 5n, 6n]);
+        expect(rows.slice(1).map(({ change }) => change)).toEqual(keys.map(({ id }) => issued(tenantId, id)));
+        expect((await store.changesAfter(2n, 2)).map(({ revision }) => revision)).toEqual([3n, 4n]);
+        expect(await store.changesAfter(6n, 10)).toEqual([]);
+        expect(bytes(rows.at(-1)?.hash)).toEqual(bytes((await store.head()).hash));
+        await store.mutate(async (tx) => {
+          expect(await tx.changesAfter(5n, 10)).toHaveLength(1);
+          return { result: undefined, unchanged: true };
+        });
+      });
+
+      it("leaves out entries whose payload was compacted", async () => {
+        for (let i = 0; i < 3; i++) await insertKey(sampleKey(tenantId));
+        await test.query("UPDATE change_log SET payload = NULL WHERE revision <= 2");
+        expect((await store.changesAfter(0n, 10)).map(({ revision }) => revision)).toEqual([3n, 4n]);
+        expect(await chainFaults(test)).toEqual([]);
+      });
+
+      it("is a chain over changes and audit events that can be computed again", async () => {
+        for (let i = 0; i < 4; i++) await insertKey(sampleKey(tenantId));
+        const digests = { beforeDigest: new Uint8Array(32).fill(1), afterDigest: new Uint8Array(32).fill(2) };
+        const caller = { keyId: newKeyId(), tenantId };
+        const audit = sampleAudit(tenantId, { ...digests, caller, address: "2001:db8::1", requestId: "r" });
+        await store.mutate(async () => ({ result: undefined, change: issued(tenantId), audit }));
+        expect(await chainFaults(test)).toEqual([]);
+      });
+
+      it.each([
+        ["a changed change", "UPDATE change_log SET payload = X'7b7d' WHERE revision = 2", [2n]],
+        ["a changed audit event", "UPDATE audit_event SET address = '10.0.0.1' WHERE revision = 3", [3n]],
+        ["a missing audit event", "DELETE FROM audit_event WHERE revision = 3", [3n]],
+        ["a missing entry", "DELETE FROM change_log WHERE revision = 2", [2n, 3n]],
+      ])("shows %s", async (_name, sql, revisions) => {
+        for (let i = 0; i < 3; i++) await insertKey(sampleKey(tenantId));
+        await test.query(sql);
+        expect(await chainFaults(test)).toEqual(revisions);
+      });
+
+      it("tells each commit of this process once, after it", async () => {
+        const heard: bigint[] = [];
+        store.onCommit(() => {
+          throw new Error("a listener of no account");
+        });
+        store.onCommit((revision) => heard.push(revision));
+        await insertKey(sampleKey(tenantId));
+        await store.mutate(async () => ({ result: undefined, unchanged: true }));
+        await store.mutate(() => Promise.reject(new Error("no"))).catch(() => {});
+        await insertKey(sampleKey(tenantId));
+        expect(heard).toEqual([2n, 3n]);
+      });
+    });
+
+    describe("a mutating transaction", () => {
+      beforeEach(makeTenant);
+
+      it("that changed nothing takes no revision and leaves nothing", async () => {
+        const key = sampleKey(tenantId);
+        const committed = await store.mutate(async (tx, revision) => {
+          expect(revision).toBe(2n);
+          await tx.insertKey(key);
+          return { result: "seen", unchanged: true };
+        });
+        expect(committed).toEqual({ result: "seen", revision: 1n });
+        expect(await store.getKey(key.id)).toBeUndefined();
+        expect(await insertKey(key)).toBe(2n);
+      });
+
+      it("that throws leaves nothing and throws the same on", async () => {
+        const [key, fault] = [sampleKey(tenantId), new Error("no")];
+        const failed = store.mutate(async (tx) => {
+          await tx.insertKey(key);
+          throw fault;
+        });
+        await expect(failed).rejects.toBe(fault);
+        expect(await store.getKey(key.id)).toBeUndefined();
+        expect(await insertKey(key)).toBe(2n);
+      });
+
+      it("sees what those before it did, and only one runs at a time", async () => {
+        const count = 40;
+        let running = 0;
+        const mutations = Array.from({ length: count }, () =>
+          store.mutate(async (tx, revision) => {
+            expect(++running).toBe(1);
+            const tenant = await tx.getTenant(tenantId);
+            if (tenant === undefined) throw new Error("no tenant");
+            const next = Number(tenant.name === "Default" ? 0 : tenant.name) + 1;
+            await tx.updateTenant({ ...tenant, name: String(next) });
+            running--;
+            return changed(revision, tenantId);
+          }),
+        );
+        const committed = await Promise.all(mutations);
+        expect(committed.map(({ revision }) => revision)).toEqual(
+          Array.from({ length: count }, (_, i) => BigInt(i + 2)),
+        );
+        expect((await store.getTenant(tenantId))?.name).toBe(String(count));
+        expect(await chainFaults(test)).toEqual([]);
+      });
+
+      it("that can't get the lock is refused in time, doesn't hinder reads, and works after", async () => {
+        const unlock = await test.lockHead();
+        const begunMs = performance.now();
+        await expect(insertKey(sampleKey(tenantId))).rejects.toMatchObject({
+          reason: "STORE_UNAVAILABLE",
+          retryAfterMs: expect.any(Number),
+        });
+        expect(performance.now() - begunMs).toBeLessThan(testLockWaitMs * 4);
+        expect((await store.head()).revision).toBe(1n);
+        expect(await store.getTenantBySlug("default")).toBeDefined();
+        await unlock();
+        expect(await insertKey(sampleKey(tenantId))).toBe(2n);
+      });
+
+      it("waits for a lock without stopping the event loop", async () => {
+        const unlock = await test.lockHead();
+        const waiting = insertKey(sampleKey(tenantId));
+        // Were the loop stopped while waiting, the lock would never be let go.
+        for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+        await unlock();
+        expect(await waiting).toBe(2n);
+      });
+    });
+
+    it("gives other work its turn between transactions", async () => {
+      await makeTenant();
+      let turns = 0;
+      let on = true;
+      const turn = () => {
+        turns++;
+        if (on) setImmediate(turn);
+      };
+      setImmediate(turn);
+      for (let i = 0; i < 20; i++) await insertKey(sampleKey(tenantId));
+      on = false;
+      expect(turns).toBeGreaterThanOrEqual(20);
+    });
+
+    it("has no answers once it is closed", async () => {
+      await makeTenant();
+      await store.close();
+      for (const ask of [
+        () => store.head(),
+        () => store.getKey(newKeyId()),
+        () => store.getTenantBySlug("default"),
+        () => store.mutate(async () => ({ result: undefined, unchanged: true })),
+      ]) {
+        await expect(ask()).rejects.toMatchObject({ reason: "STORE_UNAVAILABLE" });
+      }
+    });
+  });
+}
+
+function bytes(value: Uint8Array | undefined): string {
+  return Buffer.from(value ?? []).toString("hex");
+}
+
+/** The same with bytes as hex: drivers differ in the class that they give. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return `0x${bytes(value)}`;
+  if (Array.isArray(value)) return value.map(plain);
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner)]));
+}
