@@ -148,5 +148,5 @@ export function checkContext(
 
 /** Whether a text has neither C0, DEL nor C1 control characters, and no half of a surrogate pair. */
 function isPlainText(text: string): boolean {
-  return !/[\u0000-\u001f\u007f-\u009f]/.test(text) && text.isWellFormed();
+  return !/[\p{Cc}\p{Cs}]/u.test(text);
 }

@@ -44,7 +44,9 @@ export function batchVerifyCredentials(
       "requests",
       `must have 1 to ${batchMax} items`,
     );
-    requests.slice(0, batchMax).forEach((request, i) => checkVerification(violations, request, `requests[${i}].`));
+    requests.slice(0, batchMax).forEach((request, i) => {
+      checkVerification(violations, request, `requests[${i}].`);
+    });
     violations.throwIfAny();
     return { responses: await Promise.all(requests.map((request) => verify(deps, request, call))) };
   };

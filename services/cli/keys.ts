@@ -145,7 +145,7 @@ type Print = <D extends DescMessage>(schema: D, message: MessageShape<D>, lines:
 /** Prints an answer: as protobuf JSON with `--json`, else as the given lines. */
 function printer(program: Command, io: CliIo): Print {
   return (schema, message, lines) => {
-    const json = program.opts()["json"] === true;
+    const json = program.opts().json === true;
     io.stdout.write(`${json ? JSON.stringify(toJson(schema, message)) : lines.join("\n")}\n`);
   };
 }

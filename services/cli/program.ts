@@ -23,7 +23,7 @@ export async function runCommandLine(args: readonly string[], io: CliIo): Promis
     if (error instanceof CommandEnd) return end(io, error.message, error.status);
     if (error instanceof ConfigError) return end(io, error.message, exitStatus.usage);
     if (!isCallError(error)) throw error;
-    io.stderr.write(`${describeCallError(error, program.opts()["json"] === true)}\n`);
+    io.stderr.write(`${describeCallError(error, program.opts().json === true)}\n`);
     return exitStatus.failed;
   }
 }

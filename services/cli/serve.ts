@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { pino } from "pino";
+import { type LoggerOptions, pino } from "pino";
 import { buildApp } from "../app.ts";
-import { loadServerConfig } from "../config.ts";
+import { type LogLevel, loadServerConfig } from "../config.ts";
 import { createListener } from "../http/listener.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
 import { openStore } from "../store/open-store.ts";
@@ -22,12 +22,12 @@ export function addServerCommands(program: Command, io: CliIo): void {
   program
     .command("migrate")
     .description("bring the store's schema up to date, and nothing else")
-    .action(() => tellingStartFaults(() => migrate(program.opts()["json"] === true, io)));
+    .action(() => tellingStartFaults(() => migrate(program.opts().json === true, io)));
 }
 
 async function serve({ env, stdout, stop }: CliIo): Promise<void> {
   const config = loadServerConfig(env);
-  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, stdout);
+  const log = pino(logOptions(config.logLevel), stdout);
   const tls = config.tls && { cert: readFileSync(config.tls.certFile), key: readFileSync(config.tls.keyFile) };
   let issuer = config.publicUrl ?? "";
   const app = await buildApp(config, { now: Date.now, random: randomBytes, log, issuer: () => issuer });
@@ -44,6 +44,16 @@ async function serve({ env, stdout, stop }: CliIo): Promise<void> {
   } finally {
     await app.close();
   }
+}
+
+/** One JSON line per event: time as ISO 8601, level by name. */
+function logOptions(level: LogLevel): LoggerOptions {
+  return {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label) => ({ level: label }) },
+  };
 }
 
 async function migrate(json: boolean, { env, stdout }: CliIo): Promise<void> {

@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
 import { tmpdir } from "node:os";
+import { fromBinary } from "@bufbuild/protobuf";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import type { Answer, MakeClient } from "./client.ts";
 
 const buf = new URL("../../../node_modules/.bin/buf", import.meta.url).pathname;
@@ -30,8 +32,9 @@ export function bufCurlClient(
         );
         execFile(buf, args, { cwd: tmpdir() }, (error, stdout, stderr) => {
           if (error === null) return resolve({ body: JSON.parse(stdout) });
-          const reason = /"reason":\s*"([A-Z_]+)"/.exec(stderr)?.[1];
-          return reason === undefined ? reject(new Error(stderr)) : resolve({ reason });
+          const value = /"type": "google.rpc.ErrorInfo",\s*"value": "([^"]+)"/.exec(stderr)?.[1];
+          if (value === undefined) return reject(new Error(stderr));
+          resolve({ reason: fromBinary(ErrorInfoSchema, Buffer.from(value, "base64")).reason });
         });
       }),
     close() {},

@@ -18,6 +18,8 @@ google.__path__.append(os.path.join(stubs, "google"))
 from google.rpc import error_details_pb2, status_pb2  # noqa: E402
 from ichor.v1 import admin_service_pb2, admin_service_pb2_grpc  # noqa: E402
 
+methods = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"].methods_by_name
+
 
 def reason_of(error):
     """The reason of the ErrorInfo in a failed call's status details; the code's name if there is none."""
@@ -35,7 +37,7 @@ metadata = (("authorization", "Bearer " + os.environ["PRESENTED_CREDENTIAL"]),)
 for line in sys.stdin:
     call = json.loads(line)
     method = call["method"].split("/")[1]
-    request = json_format.ParseDict(call["body"], getattr(admin_service_pb2, method + "Request")())
+    request = json_format.ParseDict(call["body"], methods[method].input_type._concrete_class())
     try:
         response = getattr(stub, method)(request, metadata=metadata, timeout=30)
         answer = {"body": json_format.MessageToDict(response)}
