@@ -1,5 +1,6 @@
 import { createServer, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
+import { sendError } from "../rpc/node-handler.ts";
 import type { ListenerLimits } from "./limits.ts";
 
 /** The HTTP/2 side of a listener: it gets sockets and never listens itself. */
@@ -25,7 +26,12 @@ export function createHttp2Server(
         enablePush: false,
       },
     },
-    handler,
+    (request, response) => {
+      if (headerBytes(request.rawHeaders) > limits.headerBytesMax) {
+        return sendError(response, 431, "resource_exhausted", "the headers are too large");
+      }
+      handler(request, response);
+    },
   );
   server.on("session", (session) => {
     sessions.add(session);
@@ -41,6 +47,13 @@ export function createHttp2Server(
       for (const session of sessions) session.close();
     },
   };
+}
+
+/** Size of headers as HTTP/2 counts it (RFC 9113 section 6.5.2). Node advertises the limit, but enforces 64 KiB. */
+function headerBytes(rawHeaders: readonly string[]): number {
+  let bytes = 16 * rawHeaders.length;
+  for (const text of rawHeaders) bytes += text.length;
+  return bytes;
 }
 
 /**

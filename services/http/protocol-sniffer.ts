@@ -40,7 +40,7 @@ export function sniffProtocol(socket: Socket, firstByteMs: number, handOver: (pr
 
 /** undefined: too few bytes yet. */
 function protocolOf(seen: Buffer): Protocol | undefined {
-  const length = Math.min(seen.byteLength, decisiveBytes);
+  const length = Math.min(seen.byteLength, preface.byteLength);
   if (seen.compare(preface, 0, length, 0, length) !== 0) return "h1";
   return length < decisiveBytes ? undefined : "h2";
 }

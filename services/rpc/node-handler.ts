@@ -38,7 +38,7 @@ async function serve(handler: UniversalHandler, request: NodeRequest, response: 
     sendError(response, 400, "invalid_argument", "the request has no usable Host");
     return;
   }
-  endUnreadRequest(request, response);
+  endUnreadRequest(request);
   const answer = await handler(universal);
   // No RPC has begun: connect answers these with a bare status.
   switch (answer.status) {
@@ -86,10 +86,11 @@ function universalRequestOf(request: NodeRequest, response: NodeResponse): Unive
  * Ends an HTTP/2 stream once it is answered, even if the client has more to send: RST_STREAM with NO_ERROR
  * (RFC 9113 section 8.1). HTTP/1.1 needs nothing: Node closes the connection of an unread request.
  */
-function endUnreadRequest(request: NodeRequest, response: NodeResponse): void {
+function endUnreadRequest(request: NodeRequest): void {
   if (!("stream" in request)) return;
   const { stream } = request;
-  response.once("finish", () => {
+  // Of the stream: the response's own event comes only when the stream is closed.
+  stream.once("finish", () => {
     if (stream.readableEnded || stream.closed) return;
     // After the trailers, which Node sends in an immediate of its own.
     setImmediate(() => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));

@@ -1,0 +1,103 @@
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
+import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { bufCurlClient } from "../support/clients/buf-curl.ts";
+import type { MakeClient } from "../support/clients/client.ts";
+import { connectJsonClient } from "../support/clients/connect-json.ts";
+import { grpcJsClient } from "../support/clients/grpc-js.ts";
+import { pythonClient } from "../support/clients/python.ts";
+import { type FakeServer, startFakeServer } from "../support/fake-server.ts";
+import { requirement } from "../support/requirements.ts";
+
+let server: FakeServer;
+beforeAll(async () => {
+  server = await startFakeServer();
+});
+afterAll(async () => {
+  await server.listener.drain(1_000);
+});
+
+const transports = {
+  "Connect JSON over HTTP/1.1": () =>
+    createConnectTransport({ baseUrl: server.url, httpVersion: "1.1", useBinaryFormat: false }),
+  "Connect binary over HTTP/1.1": () =>
+    createConnectTransport({ baseUrl: server.url, httpVersion: "1.1", useBinaryFormat: true }),
+  "Connect JSON over HTTP/2": () =>
+    createConnectTransport({ baseUrl: server.url, httpVersion: "2", useBinaryFormat: false }),
+  "Connect binary over HTTP/2": () =>
+    createConnectTransport({ baseUrl: server.url, httpVersion: "2", useBinaryFormat: true }),
+  "gRPC-Web over HTTP/1.1": () => createGrpcWebTransport({ baseUrl: server.url, httpVersion: "1.1" }),
+  "gRPC-Web JSON over HTTP/2": () =>
+    createGrpcWebTransport({ baseUrl: server.url, httpVersion: "2", useBinaryFormat: false }),
+  "gRPC over HTTP/2": () => createGrpcTransport({ baseUrl: server.url }),
+  "gRPC JSON over HTTP/2": () => createGrpcTransport({ baseUrl: server.url, useBinaryFormat: false }),
+};
+const asRoot = { headers: { authorization: "Bearer root" } };
+
+describe.each(Object.entries(transports))("%s", (_name, makeTransport) => {
+  it("answers a call, and a failed one with its reason", async () => {
+    const client = createClient(AdminService, makeTransport());
+    const { apiKey } = await client.getApiKey({ keyId: "key_1" }, asRoot);
+    expect(apiKey).toMatchObject({ id: "key_1", name: "key_root", ownerId: "127.0.0.1" });
+
+    const error = await client.getApiKey({ keyId: "key_none" }, asRoot).catch(ConnectError.from);
+    expect(error).toMatchObject({ code: Code.NotFound, rawMessage: "no such key" });
+    expect((error as ConnectError).findDetails(ErrorInfoSchema)).toMatchObject([
+      { reason: "KEY_NOT_FOUND", domain: "ichor", metadata: { key_id: "key_none" } },
+    ]);
+  });
+
+  it("takes compressed requests and compresses answers for clients that ask", async () => {
+    const client = createClient(AdminService, makeTransport());
+    const name = "n".repeat(5_000);
+    expect((await client.issueApiKey({ name }, asRoot)).apiKey?.name).toBe(name);
+  });
+
+  it("streams health", async () => {
+    const client = createClient(Health, makeTransport());
+    const ended = new AbortController();
+    for await (const { status } of client.watch({}, { signal: ended.signal })) {
+      expect(status).toBe(1);
+      break;
+    }
+    ended.abort(new Error("seen enough"));
+  });
+});
+
+/** One scenario for the clients of others. */
+function answersForeignClient(makeClient: MakeClient): void {
+  it("answers a call, and failed ones with their reasons", { timeout: 60_000 }, async () => {
+    const client = await makeClient(server.url, "root");
+    const stranger = await makeClient(server.url, "nobody");
+    try {
+      const { body } = await client.call("AdminService/GetApiKey", { keyId: "key_1" });
+      expect(body.apiKey).toMatchObject({ id: "key_1", name: "key_root" });
+      expect(await client.call("AdminService/GetApiKey", { keyId: "key_none" })).toMatchObject({
+        reason: "KEY_NOT_FOUND",
+      });
+      expect(await client.call("AdminService/DeleteApiKey", { keyId: "key_1" })).toMatchObject({ reason: "INTERNAL" });
+      expect(await stranger.call("AdminService/GetApiKey", { keyId: "key_1" })).toMatchObject({
+        reason: "CREDENTIAL_REFUSED",
+      });
+    } finally {
+      await client.close();
+      await stranger.close();
+    }
+  });
+}
+
+describe("curl", () => answersForeignClient(connectJsonClient));
+describe("@grpc/grpc-js with stubs made from the protos", () => answersForeignClient(grpcJsClient));
+describe.each([
+  ["connect", "grpc-v1"],
+  ["grpc", "grpc-v1alpha"],
+  ["grpcweb", "grpc-v1"],
+] as const)("buf curl: %s, services known by reflection %s alone", (protocol, reflection) => {
+  answersForeignClient(bufCurlClient(protocol, reflection));
+});
+
+const python = await requirement("python");
+python.describe("Python's grpcio", (interpreter) => answersForeignClient(pythonClient(interpreter)));
