@@ -4,6 +4,7 @@ import { adminService } from "./admin/service.ts";
 import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
 import type { ServerConfig } from "./config.ts";
+import type { Peppers } from "./core/digest.ts";
 import { IchorError } from "./core/errors.ts";
 import { parseId } from "./core/ids.ts";
 import { defaultTenantSlug } from "./core/tenant.ts";
@@ -74,11 +75,10 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     });
     await tail.start();
 
-    const ring = { current: () => peppers.current(), all: () => peppers };
+    const ring: Peppers = { current: () => peppers.current(), get: (id) => peppers.get(id) };
     const records = {
       key: (id: Parameters<Store["getKey"]>[0]) => store.getKey(id),
       tenant: (id: Parameters<Store["getTenant"]>[0]) => store.getTenant(id),
-      tenantBySlug: (slug: string) => store.getTenantBySlug(slug),
     };
     const verification = {
       records,

@@ -19,11 +19,11 @@ import {
   checkGrants,
   checkLabels,
   checkMetadata,
-  checkNetworks,
   checkRequestId,
   checkText,
   nameBytesMax,
   parseConstraints,
+  parseNetworks,
 } from "./request-fields.ts";
 
 const ttlMsMax = 3650 * 86_400_000;
@@ -103,8 +103,8 @@ function parseDraft(request: Request): KeyDraft {
   checkGrants(violations, "scopes", request.scopes);
   checkMetadata(violations, request.metadata);
   checkLabels(violations, request.labels);
-  checkNetworks(violations, "allowed_cidrs", request.allowedCidrs);
   checkRequestId(violations, request.requestId);
+  const allowedCidrs = parseNetworks(violations, "allowed_cidrs", request.allowedCidrs);
   const constraints = parseConstraints(violations, request.constraints);
   const expiry = parseExpiry(violations, request.expiration);
   const visibility = visibilityFromProto(request.visibility);
@@ -124,7 +124,7 @@ function parseDraft(request: Request): KeyDraft {
     ...(request.metadata && { metadata: request.metadata }),
     labels: request.labels,
     visibility: visibility ?? "SECRET",
-    allowedCidrs: request.allowedCidrs,
+    allowedCidrs,
     constraints,
     prefix: request.prefix,
     expiry,

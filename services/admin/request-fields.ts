@@ -1,7 +1,7 @@
 import type { Constraints as ConstraintsPb } from "../../gen/ichor/v1/api_key_pb.ts";
 import type { JsonObject } from "../core/api-key.ts";
 import { isAudience } from "../core/audience.ts";
-import { parseNetwork } from "../core/cidr.ts";
+import { canonicalNetwork } from "../core/cidr.ts";
 import { type Constraints, contextValueBytesMax, isContextName } from "../core/constraints.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { type KeyId, parseId } from "../core/ids.ts";
@@ -65,11 +65,13 @@ export function checkGrants(violations: FieldViolations, field: string, scopes: 
   });
 }
 
-/** Notes what is wrong with networks. */
-export function checkNetworks(violations: FieldViolations, field: string, cidrs: readonly string[]): void {
-  if (!violations.require(cidrs.length <= networksMax, field, `must have at most ${networksMax} networks`)) return;
-  cidrs.forEach((cidr, i) => {
-    violations.require(parseNetwork(cidr) !== undefined, `${field}[${i}]`, "is not a network in CIDR notation");
+/** Parses networks into their canonical text, host bits cleared. Notes violations. */
+export function parseNetworks(violations: FieldViolations, field: string, cidrs: readonly string[]): readonly string[] {
+  if (!violations.require(cidrs.length <= networksMax, field, `must have at most ${networksMax} networks`)) return [];
+  return cidrs.map((cidr, i) => {
+    const network = canonicalNetwork(cidr);
+    violations.require(network !== undefined, `${field}[${i}]`, "is not a network in CIDR notation");
+    return network ?? "";
   });
 }
 
@@ -106,7 +108,8 @@ export function parseConstraints(violations: FieldViolations, message: Constrain
   };
   const notBeforeMs = time("not_before", message.notBefore);
   const expireTimeMs = time("expire_time", message.expireTime);
-  const { audiences, scopes, cidrs, contextEquals, contextPrefixes } = message;
+  const { audiences, scopes, contextEquals, contextPrefixes } = message;
+  const cidrs = parseNetworks(violations, field("cidrs"), message.cidrs);
   violations.require(
     audiences.length <= audiencesMax,
     field("audiences"),
@@ -116,7 +119,6 @@ export function parseConstraints(violations: FieldViolations, message: Constrain
     violations.require(isAudience(audience), field(`audiences[${i}]`), "is not an audience");
   });
   checkGrants(violations, field("scopes"), scopes);
-  checkNetworks(violations, field("cidrs"), cidrs);
   checkContext(violations, field("context_equals"), contextEquals);
   checkContext(violations, field("context_prefixes"), contextPrefixes);
   return {

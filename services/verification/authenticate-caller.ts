@@ -26,7 +26,7 @@ export function authenticateCaller(
     const found = presented && (await deps.records.key(presented.keyId));
     const tenant = found && (await deps.records.tenant(found.tenantId));
     if (presented === undefined) throw refused();
-    const authentication = authenticateKey(presented, tenant && found, tenant?.id ?? noTenant, deps.peppers.all());
+    const authentication = authenticateKey(presented, tenant && found, tenant?.id ?? noTenant, deps.peppers);
     if (!authentication.authentic || tenant === undefined) throw refused();
     const { key, version } = authentication;
     deps.rebindSecret(presented, key, version);

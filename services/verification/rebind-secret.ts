@@ -1,22 +1,15 @@
 import type { ApiKey, SecretVersion } from "../core/api-key.ts";
 import type { PresentedIssuedKey } from "../core/credential.ts";
-import { issuedDigest, needsRebind, type Pepper, type Peppers } from "../core/digest.ts";
+import { issuedDigest, needsRebind, type Peppers } from "../core/digest.ts";
 import type { Log } from "../rpc/log.ts";
 import type { Store } from "../store/port.ts";
-
-/** The loaded peppers; a view that follows their rotation. */
-export interface PepperRing {
-  /** The one that new digests are bound to. */
-  current(): Pepper;
-  all(): Peppers;
-}
 
 /** Binds a secret that was just seen to the current pepper, in the background; a later use tries again. */
 export type RebindSecret = (presented: PresentedIssuedKey, key: ApiKey, version: SecretVersion) => void;
 
 export interface RebindDeps {
   readonly store: Pick<Store, "rebindSecret">;
-  readonly peppers: PepperRing;
+  readonly peppers: Peppers;
   readonly log: Pick<Log, "warn">;
 }
 

@@ -6,7 +6,6 @@ import type { Tenant } from "../core/tenant.ts";
 export interface KeyRecords {
   key(id: KeyId): Promise<ApiKey | undefined>;
   tenant(id: TenantId): Promise<Tenant | undefined>;
-  tenantBySlug(slug: string): Promise<Tenant | undefined>;
 }
 
 /** Where the store's log stands, as this process knows. */

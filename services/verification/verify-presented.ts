@@ -1,11 +1,12 @@
 import type { ApiKey, CredentialKind, SecretVersion } from "../core/api-key.ts";
 import { classifyCredential, type PresentedCredential } from "../core/credential.ts";
 import type { Demand } from "../core/demand.ts";
+import type { Peppers } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
 import { authenticateKey, clearKey, credentialEndMs, effectiveScopes } from "../core/verification.ts";
 import type { VerificationCode } from "../core/verification-code.ts";
-import type { PepperRing, RebindSecret } from "./rebind-secret.ts";
+import type { RebindSecret } from "./rebind-secret.ts";
 import type { Freshness, KeyRecords } from "./records.ts";
 
 /** The part of the time until the deadline that a wait for a revision may take. */
@@ -49,7 +50,7 @@ export type VerifyPresented = (presentedCredential: string, options: VerifyOptio
 export interface VerificationDeps {
   readonly records: KeyRecords;
   readonly freshness: Freshness;
-  readonly peppers: PepperRing;
+  readonly peppers: Peppers;
   readonly rebindSecret: RebindSecret;
   /** Ms since the epoch. */
   readonly now: () => number;
@@ -68,7 +69,7 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
     if (presented.kind !== "ISSUED_KEY") return { ...known, ...refusalOf(presented) };
     const kind = presented.kind;
     const found = await deps.records.key(presented.keyId);
-    const authentication = authenticateKey(presented, found, tenantId, deps.peppers.all());
+    const authentication = authenticateKey(presented, found, tenantId, deps.peppers);
     if (!authentication.authentic) return { ...known, code: authentication.code, kind };
     const { key, version } = authentication;
     deps.rebindSecret(presented, key, version);
