@@ -13,15 +13,22 @@ export interface Network {
 /** The longest text of an address: eight groups of IPv6, the last two as IPv4. */
 const addressLengthMax = 45;
 const prefixLengthPattern = /^(?:0|[1-9][0-9]{0,2})$/;
-const compiledLists = new WeakMap<readonly string[], readonly Network[]>();
+const dot = 0x2e;
+const parsedNetworksMax = 4096;
+/** Networks by their text. The same few stand in many keys and tokens, and a token's list is new with each sight of it. */
+const parsedNetworks = new Map<string, Network>();
 
 /**
  * Whether an address is in one of the networks (CIDR notation). An unknown or unreadable address is in none; a network
- * that can't be read contains nothing. Compiled once per list object, so a list must not change after its first use.
+ * that can't be read contains nothing.
  */
 export function inAnyNetwork(address: string | undefined, cidrs: readonly string[]): boolean {
   const bytes = address === undefined ? undefined : parseAddress(address);
-  return bytes !== undefined && compile(cidrs).some((network) => contains(network, bytes));
+  if (bytes === undefined) return false;
+  return cidrs.some((cidr) => {
+    const network = parseNetwork(cidr);
+    return network !== undefined && contains(network, bytes);
+  });
 }
 
 /**
@@ -39,16 +46,13 @@ export function parseAddress(text: string): AddressBytes | undefined {
  * Undefined for anything else, an address without length included.
  */
 export function parseNetwork(text: string): Network | undefined {
-  const slash = text.lastIndexOf("/");
-  if (slash < 0 || slash > addressLengthMax) return undefined;
-  const bytes = addressBytes(text.slice(0, slash));
-  const lengthText = text.slice(slash + 1);
-  if (!bytes || !prefixLengthPattern.test(lengthText)) return undefined;
-  const prefixLength = Number(lengthText);
-  if (prefixLength > bytes.length * 8) return undefined;
-  const mapped = prefixLength >= 96 ? unmapped(bytes) : bytes;
-  if (!mapped || mapped === bytes) return { address: masked(bytes, prefixLength), prefixLength };
-  return { address: masked(mapped, prefixLength - 96), prefixLength: prefixLength - 96 };
+  const known = parsedNetworks.get(text);
+  if (known) return known;
+  const network = readNetwork(text);
+  if (!network) return undefined;
+  if (parsedNetworks.size >= parsedNetworksMax) parsedNetworks.clear();
+  parsedNetworks.set(text, network);
+  return network;
 }
 
 /** Gives the one text that a network is stored under, IPv6 as RFC 5952 has it; undefined if it isn't CIDR notation. */
@@ -68,13 +72,17 @@ export function networkCovers(wider: Network, narrower: Network): boolean {
   return wider.prefixLength <= narrower.prefixLength && contains(wider, narrower.address);
 }
 
-function compile(cidrs: readonly string[]): readonly Network[] {
-  let networks = compiledLists.get(cidrs);
-  if (!networks) {
-    networks = cidrs.map(parseNetwork).filter((network) => network !== undefined);
-    compiledLists.set(cidrs, networks);
-  }
-  return networks;
+function readNetwork(text: string): Network | undefined {
+  const slash = text.lastIndexOf("/");
+  if (slash < 0 || slash > addressLengthMax) return undefined;
+  const bytes = addressBytes(text.slice(0, slash));
+  const lengthText = text.slice(slash + 1);
+  if (!bytes || !prefixLengthPattern.test(lengthText)) return undefined;
+  const prefixLength = Number(lengthText);
+  if (prefixLength > bytes.length * 8) return undefined;
+  const mapped = prefixLength >= 96 ? unmapped(bytes) : bytes;
+  if (!mapped || mapped === bytes) return { address: masked(bytes, prefixLength), prefixLength };
+  return { address: masked(mapped, prefixLength - 96), prefixLength: prefixLength - 96 };
 }
 
 function contains(network: Network, address: AddressBytes): boolean {
@@ -90,12 +98,33 @@ function masked(address: AddressBytes, prefixLength: number): AddressBytes {
   return address.map((byte, i) => byte & (0xff00 >> Math.min(Math.max(prefixLength - 8 * i, 0), 8)));
 }
 
-/** Bytes of an address as written; `isIP` decides what is one, zone ids apart, which name a link and no network. */
+/** Bytes of an address as written; `isIP` decides what is IPv6, zone ids apart, which name a link and no network. */
 function addressBytes(text: string): AddressBytes | undefined {
   if (text.length > addressLengthMax || text.includes("%")) return undefined;
-  const family = isIP(text);
-  if (family === 4) return Uint8Array.from(text.split("."), Number);
-  return family === 6 ? ipv6Bytes(text) : undefined;
+  return ipv4Bytes(text) ?? (isIP(text) === 6 ? ipv6Bytes(text) : undefined);
+}
+
+/** Four numbers from 0 to 255 without leading zeros, a dot between two. */
+function ipv4Bytes(text: string): AddressBytes | undefined {
+  const bytes = new Uint8Array(4);
+  let part = 0;
+  let digits = 0;
+  let value = 0;
+  for (let i = 0; i <= text.length; i++) {
+    const code = i < text.length ? text.charCodeAt(i) : dot;
+    if (code === dot) {
+      if (digits === 0 || part === 4) return undefined;
+      bytes[part++] = value;
+      digits = value = 0;
+      continue;
+    }
+    const digit = code - 0x30;
+    if (digit < 0 || digit > 9 || (digits > 0 && value === 0)) return undefined;
+    digits++;
+    value = value * 10 + digit;
+    if (value > 255) return undefined;
+  }
+  return part === 4 ? bytes : undefined;
 }
 
 function ipv6Bytes(text: string): AddressBytes {

@@ -16,7 +16,7 @@ export function intersect(a: Constraints, b: Constraints): Constraints {
   if (notBeforeMs !== Number.NEGATIVE_INFINITY) both.notBeforeMs = notBeforeMs;
   const expireTimeMs = Math.min(a.expireTimeMs ?? Number.POSITIVE_INFINITY, b.expireTimeMs ?? Number.POSITIVE_INFINITY);
   if (expireTimeMs !== Number.POSITIVE_INFINITY) both.expireTimeMs = expireTimeMs;
-  const audiences = meet(a.audiences, b.audiences, (x, y) => x.filter((audience) => y.includes(audience)));
+  const audiences = meet(a.audiences, b.audiences, intersectAudiences);
   if (audiences) both.audiences = audiences;
   const scopes = meet(a.scopes, b.scopes, intersectScopes);
   if (scopes) both.scopes = scopes;
@@ -69,6 +69,10 @@ function meet<T>(a: T | undefined, b: T | undefined, both: (a: T, b: T) => T): T
   return a === undefined ? b : b === undefined ? a : both(a, b);
 }
 
+function intersectAudiences(a: readonly string[], b: readonly string[]): readonly string[] {
+  return a.filter((audience) => b.includes(audience));
+}
+
 /** Networks are nested or disjoint, as CIDR has it: what two have in common is the narrower one, or nothing. */
 function intersectNetworks(a: readonly string[], b: readonly string[]): readonly string[] {
   const inBoth = [...a.filter((cidr) => inOneOf(cidr, b)), ...b.filter((cidr) => inOneOf(cidr, a))];
@@ -92,10 +96,16 @@ function meetContexts(
   a: Constraints,
   b: Constraints,
 ): void {
+  // Most pairs have rules on one side only: they stay as they are.
+  const one = !b.contextEquals && !b.contextPrefixes ? a : !a.contextEquals && !a.contextPrefixes ? b : undefined;
+  if (one) {
+    if (one.contextEquals) both.contextEquals = one.contextEquals;
+    if (one.contextPrefixes) both.contextPrefixes = one.contextPrefixes;
+    return;
+  }
   const contexts = [a.contextEquals, b.contextEquals, a.contextPrefixes, b.contextPrefixes];
   const names = new Set<string>();
   for (const context of contexts) if (context) for (const name of Object.keys(context)) names.add(name);
-  if (names.size === 0) return;
   const equals: Record<string, string> = {};
   const prefixes: Record<string, string> = {};
   for (const name of names) {
