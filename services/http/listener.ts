@@ -102,7 +102,11 @@ function createTlsListener(
     noDelay: true,
   });
   server.on("secureConnection", (socket) => handOver(socket, socket.alpnProtocol === "h2" ? "h2" : "h1"));
-  server.on("tlsClientError", (err) => log.debug({ err }, "TLS handshake failed"));
+  server.on("tlsClientError", (err, socket) => {
+    log.debug({ err }, "TLS handshake failed");
+    // Node reports a handshake that took too long, and leaves its connection open.
+    socket.destroy();
+  });
   return server;
 }
 
