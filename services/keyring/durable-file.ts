@@ -24,6 +24,16 @@ export function replaceFileDurably(path: string, text: string): void {
   throughTemporary(path, text, (temporary) => renameSync(temporary, path));
 }
 
+/** Puts the name of a file that was just made on disk. */
+export function syncFolderOf(path: string): void {
+  const folder = openSync(dirname(path), "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}
+
 function throughTemporary<T>(path: string, text: string, put: (temporary: string) => T): T {
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
@@ -35,12 +45,7 @@ function throughTemporary<T>(path: string, text: string, put: (temporary: string
       closeSync(file);
     }
     const result = put(temporary);
-    const folder = openSync(dirname(path), "r");
-    try {
-      fsyncSync(folder);
-    } finally {
-      closeSync(folder);
-    }
+    syncFolderOf(path);
     return result;
   } finally {
     rmSync(temporary, { force: true });

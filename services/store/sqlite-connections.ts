@@ -1,5 +1,6 @@
 import { closeSync, openSync, statSync } from "node:fs";
 import Database from "better-sqlite3";
+import { syncFolderOf } from "../keyring/durable-file.ts";
 import { Mutex, type Release } from "./mutex.ts";
 import { retryBusy, sqliteCode } from "./sqlite-busy.ts";
 import { StoreStartError } from "./start-error.ts";
@@ -40,8 +41,7 @@ export class SqliteConnections {
   static async open(path: string, lockWaitMs: number): Promise<SqliteConnections> {
     let writer: Database.Database | undefined;
     try {
-      // SQLite gives its side files the mode of the database.
-      closeSync(openSync(path, "a", 0o600));
+      makeIfMissing(path);
       const opened = new Database(path, { timeout: 0 });
       writer = opened;
       const deadlineMs = performance.now() + lockWaitMs;
@@ -97,6 +97,20 @@ export class SqliteConnections {
   }
 }
 
+/** Makes an empty file of mode 0600, which SQLite gives its side files too, and puts its name on disk. */
+function makeIfMissing(path: string): void {
+  const there = statSync(path, { throwIfNoEntry: false });
+  if (there?.isDirectory()) throw new StoreStartError(`the database file ${path} is a directory`);
+  // A file that is there isn't opened: closing it would drop the locks that this process's connections have on it.
+  if (there !== undefined) return;
+  try {
+    closeSync(openSync(path, "wx", 0o600));
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+  }
+  syncFolderOf(path);
+}
+
 function inodeOf(path: string): string {
   const stat = statSync(path, { throwIfNoEntry: false, bigint: true });
   return stat === undefined ? "none" : `${stat.dev}:${stat.ino}`;
@@ -111,7 +125,6 @@ function startErrorOf(path: string, error: unknown): unknown {
 
 const startTexts: readonly (readonly [RegExp, string])[] = [
   [/^(ENOENT|ENOTDIR)$/, "can't be made: its directory doesn't exist"],
-  [/^EISDIR$/, "is a directory"],
   [/^(EACCES|EPERM|EROFS|SQLITE_READONLY|SQLITE_CANTOPEN|SQLITE_PERM)/, "or its directory isn't writable"],
   [/^SQLITE_NOTADB/, "is not a SQLite database"],
   [/^SQLITE_CORRUPT/, "is damaged"],

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { PrismaBetterSqlite3 } from "@prisma/adapter-better-sqlite3";
@@ -6,10 +7,14 @@ import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { PrismaClient } from "../../gen/prisma/sqlite/client.ts";
 import { migrationsFolder, readMigrations } from "../../services/store/migrations.ts";
+import { sqliteBackend } from "../../services/store/prisma-sqlite.ts";
 import { sqliteAdapterFactory } from "../../services/store/prisma-sqlite-adapter.ts";
+import { PrismaStore } from "../../services/store/prisma-store.ts";
 import { SqliteConnections } from "../../services/store/sqlite-connections.ts";
 import { migrateSqlite } from "../../services/store/sqlite-migrate.ts";
+import { FakeClock } from "../fakes/clock.ts";
 import { temporaryFolder } from "../support/server-process.ts";
+import { changed, inserting, sampleKey, sampleTenant } from "./samples.ts";
 
 const lockWaitMs = 200;
 let folder: ReturnType<typeof temporaryFolder>;
@@ -173,5 +178,24 @@ describe("our adapter", () => {
     connections.writer.pragma("max_page_count = 100000");
     await insert(client, "a");
     expect(await count(client)).toBe(1);
+  });
+
+  it("gives a store that tells of a full disk as unavailable, and numbers on without gap after", async () => {
+    const deps = { clock: new FakeClock(), random: randomBytes, log: { info() {}, error() {} } };
+    const store = new PrismaStore(sqliteBackend(connections), deps);
+    const tenant = sampleTenant();
+    await store.mutate(async (tx) => {
+      await tx.insertTenant(tenant);
+      return changed(undefined, tenant.id);
+    });
+    connections.writer.pragma(`max_page_count = ${connections.writer.pragma("page_count", { simple: true })}`);
+    const keys = Array.from({ length: 500 }, () => sampleKey(tenant.id));
+    await expect(store.mutate(inserting(...keys))).rejects.toMatchObject({
+      reason: "STORE_UNAVAILABLE",
+      retryAfterMs: expect.any(Number),
+    });
+    connections.writer.pragma("max_page_count = 100000");
+    expect((await store.mutate(inserting(...keys))).revision).toBe(2n);
+    expect(await client.changeLog.count()).toBe(2);
   });
 });
