@@ -32,7 +32,8 @@ function installUnlessDone() {
       shell: platform === "win32",
     });
     if (error) throw error;
-    if (status !== 0) throw new Error(`npm ci failed with exit code ${status}`);
+    if (status !== 0)
+      throw new Error("npm ci failed (it compiles better-sqlite3: needs python3, make and a C++ compiler)");
     say(`installed in ${Math.round((Date.now() - startMs) / 1000)} s`);
   }
   writeFileSync(recordPath, wanted);

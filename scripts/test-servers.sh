@@ -73,7 +73,8 @@ provide_python() {
 }
 
 python_is_complete() {
-  /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null && has protoc && has grpc_python_plugin
+  /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null && has protoc && has grpc_python_plugin &&
+    [[ -e /usr/include/google/protobuf/any.proto ]]
 }
 
 # --- What differs between the servers -------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ install_missing() {
   find_server postgres >/dev/null || postgres_program initdb >/dev/null || packages+=(postgresql)
   find_server mariadb >/dev/null || { has mariadbd && has mariadb-install-db; } || packages+=(mariadb-server)
   find_server redis >/dev/null || has redis-server || packages+=(redis-server)
-  python_is_complete || packages+=(python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc)
+  python_is_complete || packages+=(python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc libprotobuf-dev)
   [[ ${#packages[@]} -gt 0 ]] || return
   if [[ $EUID != 0 ]] || ! has apt-get; then
     say "to be installed by hand: ${packages[*]}"
