@@ -1,3 +1,4 @@
+import type { Log } from "../rpc/log.ts";
 import { type NodeRequest, type NodeResponse, pathOf, type RpcHandler, sendError } from "../rpc/node-handler.ts";
 
 /** What a plain endpoint answers. */
@@ -9,7 +10,7 @@ export interface PlainAnswer {
   readonly body: unknown;
 }
 
-/** Answers a GET; HEAD gets the same without body. A throw is a bug: 500, and the process goes on. */
+/** Answers a GET; HEAD gets the same without body. A throw is a bug: it is logged and answered with 500. */
 export type PlainEndpoint = (request: NodeRequest) => PlainAnswer | Promise<PlainAnswer>;
 
 /** Endpoints that aren't RPCs, by exact path. */
@@ -37,10 +38,11 @@ export function probeEndpoints(readiness: ReadinessReport): PlainEndpoints {
 
 const noStore = { "cache-control": "no-store" };
 
-/** The whole of a port: RPCs by their paths, plain endpoints by theirs, and a clear 404 for the rest. */
+/** The whole of a port: RPCs by their paths, plain endpoints by theirs, and a clear 404 for the rest. `log` gets bugs. */
 export function createRequestHandler(
   rpc: RpcHandler,
   endpoints: PlainEndpoints,
+  log?: Pick<Log, "error">,
 ): (request: NodeRequest, response: NodeResponse) => void {
   const byPath = new Map(Object.entries(endpoints));
   return (request, response) => {
@@ -54,21 +56,19 @@ export function createRequestHandler(
       response.setHeader("allow", "GET, HEAD");
       return sendError(response, 405, "unimplemented", "this path is read with GET");
     }
-    void answerPlainly(endpoint, request, response);
+    answerPlainly(endpoint, request, response).catch((err: unknown) => {
+      log?.error({ path: pathOf(request), err }, "endpoint failed");
+      if (!response.headersSent) sendError(response, 500, "internal", "internal error");
+    });
   };
 }
 
 async function answerPlainly(endpoint: PlainEndpoint, request: NodeRequest, response: NodeResponse): Promise<void> {
-  try {
-    const { status, headers, body } = await endpoint(request);
-    const text = Buffer.from(JSON.stringify(body));
-    response.statusCode = status;
-    response.setHeader("content-type", "application/json");
-    response.setHeader("content-length", text.byteLength);
-    for (const [name, value] of Object.entries(headers ?? {})) response.setHeader(name, value);
-    if (request.method === "HEAD") response.end();
-    else response.end(text);
-  } catch {
-    sendError(response, 500, "internal", "internal error");
-  }
+  const { status, headers = {}, body } = await endpoint(request);
+  const text = Buffer.from(JSON.stringify(body));
+  response.statusCode = status;
+  response.setHeader("content-type", "application/json");
+  response.setHeader("content-length", text.byteLength);
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  response.end(request.method === "HEAD" ? "" : text);
 }

@@ -6,9 +6,10 @@ import {
   type HandlerContext,
   type MethodImpl,
 } from "@connectrpc/connect";
-import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import type { UniversalHandlerFn, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Carrier } from "./call.ts";
+import { plainGrpcMessages } from "./grpc-message.ts";
 import {
   jsonOptions,
   type MethodRegistry,
@@ -17,7 +18,7 @@ import {
   type UnaryMethod,
 } from "./method-registry.ts";
 import type { Pipeline } from "./pipeline.ts";
-import { guardRequest } from "./request-guard.ts";
+import { guardRequest, type Refuse } from "./request-guard.ts";
 
 /** Address of the peer of the connection, without port; the transport sets it. */
 export const peerAddressKey = createContextKey("", { description: "peer address" });
@@ -48,10 +49,16 @@ export function connectRoutes({
 }
 
 function addUnary(router: ConnectRouter, method: UnaryMethod, pipeline: Pipeline): void {
-  router.rpc(method.desc, (request, context) => pipeline.unary(method, request, carrierOf(context)), {
-    ...limits(method.requestBytesMax),
+  const { name, desc, requestBytesMax } = method;
+  router.rpc(
+    desc,
+    (request, context) => pipeline.unary(method, request, carrierOf(context)),
+    methodOptions(requestBytesMax),
+  );
+  wrapLast(router, (handle) => {
+    const refuse: Refuse = (request, thrown) => pipeline.refuse(name, false, carrierOfRequest(request), thrown);
+    return plainGrpcMessages(guardRequest(handle, { desc, requestBytesMax, compressions, refuse }));
   });
-  guardLast(router, method.name, false, method.requestBytesMax, pipeline);
 }
 
 function addOpen(
@@ -67,31 +74,30 @@ function addOpen(
     return pipeline.open(name, carrier, () => run(request, carrier));
   };
   router.rpc(desc, implementation as MethodImpl<DescMethod>, {
-    ...limits(openRequestBytesMax),
+    ...methodOptions(openRequestBytesMax),
     ...(stream && streamsEnd ? { shutdownSignal: streamsEnd } : {}),
   });
-  if (desc.methodKind !== "bidi_streaming") guardLast(router, name, true, openRequestBytesMax, pipeline);
+  wrapLast(router, (handle) => {
+    // The messages of a request stream are checked one by one, by connect, while the method reads them.
+    if (desc.methodKind === "bidi_streaming") return plainGrpcMessages(handle);
+    const refuse: Refuse = (request, thrown) => pipeline.refuse(name, true, carrierOfRequest(request), thrown);
+    return plainGrpcMessages(
+      guardRequest(handle, { desc, requestBytesMax: openRequestBytesMax, compressions, refuse }),
+    );
+  });
 }
 
-function limits(requestBytesMax: number) {
+function methodOptions(requestBytesMax: number) {
   return { readMaxBytes: requestBytesMax, acceptCompression: compressions, jsonOptions };
 }
 
-/** Puts the guard around the handler that was added last. */
-function guardLast(
-  router: ConnectRouter,
-  name: string,
-  open: boolean,
-  requestBytesMax: number,
-  pipeline: Pipeline,
-): void {
-  const handler = router.handlers.pop() as UniversalHandler;
-  const guarded = guardRequest(handler, {
-    requestBytesMax,
-    compressions,
-    refuse: (request, thrown) => pipeline.refuse(name, open, carrierOfRequest(request), thrown),
-  });
-  router.handlers.push(guarded);
+/** Wraps the handler that was added last: routers know no wrappers of their own. */
+function wrapLast(router: ConnectRouter, wrap: (handle: UniversalHandlerFn) => UniversalHandlerFn): void {
+  const handler = router.handlers.pop();
+  if (handler === undefined) throw new TypeError("no method was added");
+  const { protocolNames, allowedMethods, supportedContentType, requestPath, service, method } = handler;
+  const facts = { protocolNames, allowedMethods, supportedContentType, requestPath, service, method };
+  router.handlers.push(Object.assign(wrap(handler), facts));
 }
 
 function carrierOf(context: HandlerContext): Carrier {

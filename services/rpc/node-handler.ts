@@ -24,9 +24,11 @@ export function createRpcHandler(routes: (router: ConnectRouter) => void, log: L
   return (request, response) => {
     const handler = handlers.get(pathOf(request));
     if (handler === undefined) return false;
-    serve(handler, request, response).catch((cause: unknown) => {
-      // The client went away while it was answered, as far as is known.
-      log.debug({ method: handler.requestPath.slice(1), err: cause }, "answer not delivered");
+    serve(handler, request, response).catch((err: unknown) => {
+      const fields = { method: handler.requestPath.slice(1), err };
+      if (isGone(response)) return log.debug(fields, "answer not delivered: the client went away");
+      log.error(fields, "answer not delivered");
+      if (!response.headersSent) sendError(response, 500, "internal", "internal error");
     });
     return true;
   };
@@ -101,6 +103,10 @@ function endUnreadRequest(request: NodeRequest): void {
 function peerAddressOf(request: NodeRequest): string {
   const address = request.socket?.remoteAddress ?? "";
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
+}
+
+function isGone(response: NodeResponse): boolean {
+  return "stream" in response ? response.stream === undefined || response.stream.destroyed : response.destroyed;
 }
 
 /** The path of a request without its query. */

@@ -1,7 +1,7 @@
 import { type DescMethod, fromBinary, fromJsonString } from "@bufbuild/protobuf";
 import { isFieldError } from "@bufbuild/protobuf/reflect";
 import { Code, ConnectError } from "@connectrpc/connect";
-import type { Compression, UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import type { Compression, UniversalHandlerFn, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { IchorError } from "../core/errors.ts";
 import { deadlineExceeded } from "./error-boundary.ts";
 import { jsonOptions } from "./method-registry.ts";
@@ -13,13 +13,16 @@ export const requestReceiveMsMax = 30_000;
 const envelopeBytes = 5;
 const compressedFlag = 1;
 
+/** Records a refusal and gives the error to send. */
+export type Refuse = (request: UniversalServerRequest, thrown: unknown) => ConnectError;
+
 export interface GuardOptions {
+  readonly desc: DescMethod;
   /** The largest message, in bytes, before and after decompression. */
   readonly requestBytesMax: number;
   /** Encodings that requests may have. */
   readonly compressions: readonly Compression[];
-  /** Records the refusal and gives the error to send. */
-  readonly refuse: (request: UniversalServerRequest, thrown: unknown) => ConnectError;
+  readonly refuse: Refuse;
 }
 
 /**
@@ -31,28 +34,16 @@ export interface GuardOptions {
  * Left to connect, and therefore without ErrorInfo: a malformed timeout header, an unknown compression, a missing or
  * second message in a unary gRPC call, and a wrong HTTP method or content type (which have no RPC to answer).
  */
-export function guardRequest(handler: UniversalHandler, options: GuardOptions): UniversalHandler {
-  const guarded = (request: UniversalServerRequest) => {
+export function guardRequest(handle: UniversalHandlerFn, options: GuardOptions): UniversalHandlerFn {
+  return (request) => {
     const header = new Headers(request.header);
     // connect allocates what this promises, before it has seen a byte.
     header.delete("content-length");
-    return handler({ ...request, header, body: checkedBody(handler.method, request, options) });
+    return handle({ ...request, header, body: checkedBody(request, options) });
   };
-  return Object.assign(guarded, {
-    protocolNames: handler.protocolNames,
-    allowedMethods: handler.allowedMethods,
-    supportedContentType: handler.supportedContentType,
-    requestPath: handler.requestPath,
-    service: handler.service,
-    method: handler.method,
-  });
 }
 
-async function* checkedBody(
-  method: DescMethod,
-  request: UniversalServerRequest,
-  options: GuardOptions,
-): AsyncGenerator<Uint8Array> {
+async function* checkedBody(request: UniversalServerRequest, options: GuardOptions): AsyncGenerator<Uint8Array> {
   let bytes: Uint8Array;
   try {
     const encoding = bodyEncoding(request.header.get("content-type") ?? "");
@@ -62,7 +53,7 @@ async function* checkedBody(
     const message = encoding.enveloped
       ? await unwrapEnvelope(bytes, request.header, options)
       : await decompress(bytes, request.header.get("content-encoding"), options);
-    if (message !== undefined) checkMessage(method, message, encoding.json);
+    if (message !== undefined) checkMessage(options.desc, message, encoding.json);
   } catch (thrown) {
     throw options.refuse(request, thrown);
   }

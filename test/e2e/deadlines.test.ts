@@ -27,6 +27,8 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
+  // That clients go away is no fault of the server, and nothing was thrown out of a call.
+  expect(server.log.lines.filter(({ level }) => level !== "debug")).toEqual([]);
   await server.listener.drain(1_000);
 });
 

@@ -1,9 +1,12 @@
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { credentials, Metadata, makeGenericClientConstructor, type ServiceError } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { Health } from "../../gen/grpc/health/v1/health_pb.ts";
-import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { AdminService, EndGracePeriodRequestSchema } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { IchorError } from "../../services/core/errors.ts";
 import { bufCurlClient } from "../support/clients/buf-curl.ts";
 import type { MakeClient } from "../support/clients/client.ts";
 import { connectJsonClient } from "../support/clients/connect-json.ts";
@@ -14,7 +17,13 @@ import { requirement } from "../support/requirements.ts";
 
 let server: FakeServer;
 beforeAll(async () => {
-  server = await startFakeServer();
+  server = await startFakeServer({
+    methods: {
+      endGracePeriod: async ({ keyId }) => {
+        throw new IchorError("KEY_NOT_FOUND", `${keyId}: no such key, 100 % sure (ü)`);
+      },
+    },
+  });
 });
 afterAll(async () => {
   await server.listener.drain(1_000);
@@ -88,6 +97,24 @@ function answersForeignClient(makeClient: MakeClient): void {
     }
   });
 }
+
+describe("@grpc/grpc-js", () => {
+  it("shows messages as they are", async () => {
+    const Client = makeGenericClientConstructor({}, "Raw");
+    const client = new Client(new URL(server.url).host, credentials.createInsecure());
+    const metadata = new Metadata();
+    metadata.set("authorization", "Bearer root");
+    const bytes = Buffer.from(
+      toBinary(EndGracePeriodRequestSchema, create(EndGracePeriodRequestSchema, { keyId: "key_1" })),
+    );
+    const asIs = (text: Buffer) => text;
+    const error = await new Promise<ServiceError | null>((resolve) =>
+      client.makeUnaryRequest("/ichor.v1.AdminService/EndGracePeriod", asIs, asIs, bytes, metadata, resolve),
+    );
+    expect(error?.details).toBe("key_1: no such key, 100 % sure (ü)");
+    client.close();
+  });
+});
 
 describe("curl", () => answersForeignClient(connectJsonClient));
 describe("@grpc/grpc-js with stubs made from the protos", () => answersForeignClient(grpcJsClient));

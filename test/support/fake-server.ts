@@ -91,7 +91,7 @@ export type FakeRpc = ReturnType<typeof fakeRpc>;
 export async function startFakeServer(options: FakeRpcOptions & Partial<ListenerOptions> = {}) {
   const rpc = fakeRpc(options);
   const log = collectLog();
-  const handler = createRequestHandler(createRpcHandler(rpc.routes, log), probeEndpoints(rpc.readiness));
+  const handler = createRequestHandler(createRpcHandler(rpc.routes, log), probeEndpoints(rpc.readiness), log);
   const listener: Listener = createListener({ handler, log, ...options });
   const address = await listener.listen("127.0.0.1", 0);
   return { ...rpc, ...address, log, listener };
