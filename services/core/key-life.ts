@@ -107,11 +107,11 @@ export function requireDeletable(key: ApiKey, nowMs: number): void {
 }
 
 /**
- * Whether the key holds every permission on Ichor: its scopes list `ichor:*` literally. It is a root credential only in
- * tenant `default`, which the caller checks.
+ * Whether the key holds every permission on Ichor, whatever the request: its scopes list `ichor:*` literally, and no
+ * constraint narrows it. It is a root credential only in tenant `default`, which the caller checks.
  */
-export function isRootKey(key: Pick<ApiKey, "scopes">): boolean {
-  return key.scopes.includes(rootScope);
+export function isRootKey(key: Pick<ApiKey, "scopes" | "constraints">): boolean {
+  return key.scopes.includes(rootScope) && Object.keys(key.constraints).length === 0;
 }
 
 /**

@@ -44,7 +44,7 @@ export interface StoreReads {
   getTenantBySlug(slug: string): Promise<Tenant | undefined>;
   /** With all its secret versions, newest first. Whoever acts for a tenant compares `tenantId`. */
   getKey(id: KeyId): Promise<ApiKey | undefined>;
-  /** Keys with the scope `ichor:*` in tenant `default` that are neither disabled, revoked nor expired at `nowMs`. */
+  /** Unconstrained keys with the scope `ichor:*` in tenant `default` that are neither disabled, revoked nor expired at `nowMs`. */
   liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]>;
   listSealedSecrets(purpose: string): Promise<readonly SealedSecret[]>;
   /**

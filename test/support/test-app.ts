@@ -5,6 +5,8 @@ import { type Client, createClient, createRouterTransport } from "@connectrpc/co
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { type App, type AppDeps, buildApp } from "../../services/app.ts";
 import { loadServerConfig } from "../../services/config.ts";
+import { newId, type TenantId } from "../../services/core/ids.ts";
+import type { Tenant } from "../../services/core/tenant.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { temporaryFolder } from "./server-process.ts";
 
@@ -47,6 +49,21 @@ export async function startTestApp(deps: Partial<AppDeps> = {}): Promise<TestApp
       folder.remove();
     },
   };
+}
+
+/** Makes a tenant behind the methods' back, like tenant `default` but for these fields; gives its id. */
+export async function insertTenant(
+  { app, clock }: TestApp,
+  fields: Pick<Tenant, "slug"> & Partial<Tenant>,
+): Promise<TenantId> {
+  const id = newId("ten", clock.now(), randomBytes(10));
+  await app.store.mutate(async (tx) => {
+    const like = (await tx.getTenantBySlug("default")) as Tenant;
+    await tx.insertTenant({ ...like, id, ...fields });
+    const audit = { tenantId: id, action: "Test", target: id, address: "", requestId: "" };
+    return { result: undefined, change: { kind: "tenant", tenantId: id, event: "created" }, audit };
+  });
+  return id;
 }
 
 /** The same client, each call with these headers unless it has its own options. */

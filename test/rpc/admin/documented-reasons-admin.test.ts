@@ -4,7 +4,7 @@ import type { ApiKey } from "../../../services/core/api-key.ts";
 import { type KeyId, newId } from "../../../services/core/ids.ts";
 import type { StoreTransaction } from "../../../services/store/port.ts";
 import { documented } from "../../support/documented.ts";
-import { startTestApp, type TestApp } from "../../support/test-app.ts";
+import { insertTenant, startTestApp, type TestApp } from "../../support/test-app.ts";
 
 let t: TestApp;
 beforeAll(async () => {
@@ -222,14 +222,7 @@ describe("reasons that need a server of their own", () => {
 
   documented("IssueApiKey", "TENANT_DISABLED", async () => {
     // The caller is of tenant `default`, so another tenant must be the disabled one.
-    const tenantId = newId("ten", 0, new Uint8Array(10));
-    await own.app.store.mutate(async (tx) => {
-      const tenant = await tx.getTenantBySlug("default");
-      if (tenant === undefined) throw new Error("no default tenant");
-      await tx.insertTenant({ ...tenant, id: tenantId, slug: "acme", state: "DISABLED" });
-      const audit = { tenantId, action: "Test", target: tenantId, address: "", requestId: "" };
-      return { result: undefined, change: { kind: "tenant", tenantId, event: "created" }, audit };
-    });
+    await insertTenant(own, { slug: "acme", state: "DISABLED" });
     return own.admin(undefined, { "ichor-tenant": "acme" }).issueApiKey({ name: "k" });
   });
 
