@@ -67,7 +67,12 @@ export function createListener({ handler, tls, limits: given, log }: ListenerOpt
   server.on("drop", () => log.warn({ connectionsMax: limits.connectionsMax }, "connection refused: too many"));
 
   return {
-    listen: (host, port) => listen(server, host, port, tls ? "https" : "http"),
+    async listen(host, port) {
+      const address = await listen(server, host, port, tls ? "https" : "http");
+      // As EMFILE when it accepts: the next connection may succeed.
+      server.on("error", (err) => log.error({ err }, "listener failed"));
+      return address;
+    },
     async drain(timeoutMs) {
       const closed = new Promise<void>((resolve) => {
         server.close(() => resolve());

@@ -47,7 +47,7 @@ describe.each(Object.entries(transports))("%s", (_name, makeTransport) => {
       .getApiKey({}, { ...asRoot, timeoutMs: 500 })
       .catch(ConnectError.from);
     expect(error).toMatchObject({ code: Code.DeadlineExceeded });
-    expect(await begun[0]?.aborted).toMatchObject({ code: expect.anything() });
+    expect(await begun[0]?.aborted).toBeInstanceOf(Error);
   });
 
   it("aborts the method when its client goes away", async () => {

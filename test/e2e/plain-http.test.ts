@@ -1,6 +1,8 @@
 import { connect } from "node:http2";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type FakeServer, startFakeServer } from "../support/fake-server.ts";
+import { createListener } from "../../services/http/listener.ts";
+import { createRequestHandler } from "../../services/http/plain-endpoints.ts";
+import { collectLog, type FakeServer, startFakeServer } from "../support/fake-server.ts";
 import { httpText } from "../support/raw-connection.ts";
 
 let server: FakeServer;
@@ -46,6 +48,24 @@ describe("/livez and /readyz", () => {
     const status = await new Promise((resolve) => stream.once("response", (headers) => resolve(headers[":status"])));
     expect(status).toBe(200);
     session.destroy();
+  });
+});
+
+describe("a plain endpoint", () => {
+  it("that fails is answered and logged, and told nothing of", async () => {
+    const log = collectLog();
+    const broken = () => {
+      throw new Error("secret detail");
+    };
+    const handler = createRequestHandler(() => false, { "/broken": broken, "/late": async () => broken() }, log);
+    const listener = createListener({ handler, log });
+    const { url } = await listener.listen("127.0.0.1", 0);
+    for (const path of ["/broken", "/late"]) {
+      const answer = await fetch(url + path);
+      expect([answer.status, await answer.text()]).toEqual([500, '{"code":"internal","message":"internal error"}']);
+    }
+    expect(log.lines).toMatchObject([{ level: "error", fields: { path: "/broken" } }, { level: "error" }]);
+    await listener.drain(1_000);
   });
 });
 

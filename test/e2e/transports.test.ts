@@ -30,25 +30,25 @@ afterAll(async () => {
 });
 
 const transports = {
-  "Connect JSON over HTTP/1.1": () =>
-    createConnectTransport({ baseUrl: server.url, httpVersion: "1.1", useBinaryFormat: false }),
-  "Connect binary over HTTP/1.1": () =>
-    createConnectTransport({ baseUrl: server.url, httpVersion: "1.1", useBinaryFormat: true }),
-  "Connect JSON over HTTP/2": () =>
-    createConnectTransport({ baseUrl: server.url, httpVersion: "2", useBinaryFormat: false }),
-  "Connect binary over HTTP/2": () =>
-    createConnectTransport({ baseUrl: server.url, httpVersion: "2", useBinaryFormat: true }),
-  "gRPC-Web over HTTP/1.1": () => createGrpcWebTransport({ baseUrl: server.url, httpVersion: "1.1" }),
-  "gRPC-Web JSON over HTTP/2": () =>
-    createGrpcWebTransport({ baseUrl: server.url, httpVersion: "2", useBinaryFormat: false }),
-  "gRPC over HTTP/2": () => createGrpcTransport({ baseUrl: server.url }),
-  "gRPC JSON over HTTP/2": () => createGrpcTransport({ baseUrl: server.url, useBinaryFormat: false }),
+  "Connect JSON over HTTP/1.1": (baseUrl: string) =>
+    createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
+  "Connect binary over HTTP/1.1": (baseUrl: string) =>
+    createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: true }),
+  "Connect JSON over HTTP/2": (baseUrl: string) =>
+    createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
+  "Connect binary over HTTP/2": (baseUrl: string) =>
+    createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: true }),
+  "gRPC-Web over HTTP/1.1": (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1" }),
+  "gRPC-Web JSON over HTTP/2": (baseUrl: string) =>
+    createGrpcWebTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
+  "gRPC over HTTP/2": (baseUrl: string) => createGrpcTransport({ baseUrl }),
+  "gRPC JSON over HTTP/2": (baseUrl: string) => createGrpcTransport({ baseUrl, useBinaryFormat: false }),
 };
 const asRoot = { headers: { authorization: "Bearer root" } };
 
 describe.each(Object.entries(transports))("%s", (_name, makeTransport) => {
   it("answers a call, and a failed one with its reason", async () => {
-    const client = createClient(AdminService, makeTransport());
+    const client = createClient(AdminService, makeTransport(server.url));
     const { apiKey } = await client.getApiKey({ keyId: "key_1" }, asRoot);
     expect(apiKey).toMatchObject({ id: "key_1", name: "key_root", ownerId: "127.0.0.1" });
 
@@ -60,13 +60,18 @@ describe.each(Object.entries(transports))("%s", (_name, makeTransport) => {
   });
 
   it("takes compressed requests and compresses answers for clients that ask", async () => {
-    const client = createClient(AdminService, makeTransport());
+    const client = createClient(AdminService, makeTransport(server.url));
     const name = "n".repeat(5_000);
     expect((await client.issueApiKey({ name }, asRoot)).apiKey?.name).toBe(name);
   });
 
+  it("says UNIMPLEMENTED where nothing is served", async () => {
+    const lost = createClient(AdminService, makeTransport(`${server.url}/elsewhere`));
+    await expect(lost.getApiKey({}, asRoot)).rejects.toMatchObject({ code: Code.Unimplemented });
+  });
+
   it("streams health", async () => {
-    const client = createClient(Health, makeTransport());
+    const client = createClient(Health, makeTransport(server.url));
     const ended = new AbortController();
     for await (const { status } of client.watch({}, { signal: ended.signal })) {
       expect(status).toBe(1);
