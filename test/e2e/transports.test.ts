@@ -1,6 +1,12 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import {
+  type ConnectTransportOptions,
+  compressionGzip,
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { credentials, Metadata, makeGenericClientConstructor, type ServiceError } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
@@ -29,20 +35,24 @@ afterAll(async () => {
   await server.listener.drain(1_000);
 });
 
+type Compressing = Pick<ConnectTransportOptions, "sendCompression" | "compressMinBytes">;
+
 const transports = {
-  "Connect JSON over HTTP/1.1": (baseUrl: string) =>
-    createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: false }),
-  "Connect binary over HTTP/1.1": (baseUrl: string) =>
-    createConnectTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: true }),
-  "Connect JSON over HTTP/2": (baseUrl: string) =>
-    createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
-  "Connect binary over HTTP/2": (baseUrl: string) =>
-    createConnectTransport({ baseUrl, httpVersion: "2", useBinaryFormat: true }),
-  "gRPC-Web over HTTP/1.1": (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1" }),
-  "gRPC-Web JSON over HTTP/2": (baseUrl: string) =>
-    createGrpcWebTransport({ baseUrl, httpVersion: "2", useBinaryFormat: false }),
-  "gRPC over HTTP/2": (baseUrl: string) => createGrpcTransport({ baseUrl }),
-  "gRPC JSON over HTTP/2": (baseUrl: string) => createGrpcTransport({ baseUrl, useBinaryFormat: false }),
+  "Connect JSON over HTTP/1.1": (baseUrl: string, options?: Compressing) =>
+    createConnectTransport({ baseUrl, ...options, httpVersion: "1.1", useBinaryFormat: false }),
+  "Connect binary over HTTP/1.1": (baseUrl: string, options?: Compressing) =>
+    createConnectTransport({ baseUrl, ...options, httpVersion: "1.1", useBinaryFormat: true }),
+  "Connect JSON over HTTP/2": (baseUrl: string, options?: Compressing) =>
+    createConnectTransport({ baseUrl, ...options, httpVersion: "2", useBinaryFormat: false }),
+  "Connect binary over HTTP/2": (baseUrl: string, options?: Compressing) =>
+    createConnectTransport({ baseUrl, ...options, httpVersion: "2", useBinaryFormat: true }),
+  "gRPC-Web over HTTP/1.1": (baseUrl: string, options?: Compressing) =>
+    createGrpcWebTransport({ baseUrl, ...options, httpVersion: "1.1" }),
+  "gRPC-Web JSON over HTTP/2": (baseUrl: string, options?: Compressing) =>
+    createGrpcWebTransport({ baseUrl, ...options, httpVersion: "2", useBinaryFormat: false }),
+  "gRPC over HTTP/2": (baseUrl: string, options?: Compressing) => createGrpcTransport({ baseUrl, ...options }),
+  "gRPC JSON over HTTP/2": (baseUrl: string, options?: Compressing) =>
+    createGrpcTransport({ baseUrl, ...options, useBinaryFormat: false }),
 };
 const asRoot = { headers: { authorization: "Bearer root" } };
 
@@ -59,10 +69,16 @@ describe.each(Object.entries(transports))("%s", (_name, makeTransport) => {
     ]);
   });
 
-  it("takes compressed requests and compresses answers for clients that ask", async () => {
-    const client = createClient(AdminService, makeTransport(server.url));
+  it("takes compressed requests, and compresses large answers for clients that can read them", async () => {
+    const compressing = { sendCompression: compressionGzip, compressMinBytes: 1 };
+    const client = createClient(AdminService, makeTransport(server.url, compressing));
     const name = "n".repeat(5_000);
-    expect((await client.issueApiKey({ name }, asRoot)).apiKey?.name).toBe(name);
+    let encoding: string | null = null;
+    const onHeader = (header: Headers): void => {
+      encoding = header.get("content-encoding") ?? header.get("grpc-encoding");
+    };
+    expect((await client.issueApiKey({ name }, { ...asRoot, onHeader })).apiKey?.name).toBe(name);
+    expect(encoding).toBe("gzip");
   });
 
   it("says UNIMPLEMENTED where nothing is served", async () => {
