@@ -1,0 +1,57 @@
+import { fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+const warmUpMs = 500;
+const firstWarmUpMs = 2_000;
+
+/**
+ * Measures every contender once per round, in an order that turns with the rounds, so that a neighbour's load falls on
+ * all of them. Gives, by contender, a sample per round.
+ */
+export async function alternate(running, { rounds, seconds, say }) {
+  const samples = Object.fromEntries(running.map(({ name }) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    const order = running.map((_, i) => running[(i + round) % running.length]);
+    for (const contender of order) {
+      const sample = await measure(contender, {
+        warmUpMs: round === 0 ? firstWarmUpMs : warmUpMs,
+        durationMs: seconds * 1000,
+      });
+      samples[contender.name].push(sample);
+      say(
+        `round ${round + 1}/${rounds} ${contender.name}: ${sample.cpuMicros.toFixed(1)} µs CPU, ` +
+          `${Math.round(sample.rate)}/s, p50 ${sample.p50Ms.toFixed(2)} ms, p99 ${sample.p99Ms.toFixed(2)} ms`,
+      );
+    }
+  }
+  return samples;
+}
+
+/** One window of load, made by a process of its own that begins and ends the window by messages. */
+async function measure({ name, job, cpuMicros }, window) {
+  const generator = fork(fileURLToPath(new URL(`../load/${job.kind}.mjs`, import.meta.url)), [], {
+    serialization: "advanced",
+  });
+  const failed = new Promise((_, reject) => {
+    generator.once("exit", (status) => reject(new Error(`the load generator for ${name} ended with ${status}`)));
+    generator.once("error", reject);
+  });
+  failed.catch(() => {});
+  const next = () => Promise.race([new Promise((resolve) => generator.once("message", resolve)), failed]);
+  generator.send({ ...job, ...window });
+  await next();
+  const before = await cpuMicros();
+  const { requests, elapsedMs, latenciesMs, failures } = await next();
+  const after = await cpuMicros();
+  generator.kill();
+  if (failures.length > 0) throw new Error(`${name} answered wrongly: ${failures[0]}`);
+  if (requests === 0) throw new Error(`${name} answered nothing`);
+  latenciesMs.sort();
+  const quantile = (q) => latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(latenciesMs.length * q))];
+  return {
+    cpuMicros: (after - before) / requests,
+    rate: (requests * 1000) / elapsedMs,
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+  };
+}
