@@ -65,7 +65,8 @@ function runTests(reports) {
     { ICHOR_TEST_NOT_RUN_FILE: notRunPath },
   );
   const notRun = existsSync(notRunPath) ? readFileSync(notRunPath, "utf8").trim().split("\n").map(JSON.parse) : [];
-  return { outcome, notRun, ...count(resultsPath, outcome.passed, notRun.length) };
+  const { passed, failures } = count(resultsPath, outcome.passed, notRun.length);
+  return { outcome: { ...outcome, passed: failures.length === 0 }, notRun, passed, failures };
 }
 
 /** Counts tests. Whatever keeps the run from being complete counts as failed: zero failures must mean that all ran. */
