@@ -6,7 +6,7 @@ import { rootScope } from "../core/scopes.ts";
 import { defaultTenantSlug, type Tenant } from "../core/tenant.ts";
 import type { IdempotencyKey, IdempotencyRecord, SealedSecret, StoreReads } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
-import { changeRowsOf, idempotencyRecordOf, keyOf, sealedSecretOf, tenantOf } from "./rows.ts";
+import { changeRowsOf, idempotencyRecordOf, sealedSecretOf, tenantOf } from "./rows.ts";
 
 /** What reads and writes go through: the client, or one of its transactions. */
 export type Db = Prisma.TransactionClient;
@@ -15,7 +15,7 @@ export type Db = Prisma.TransactionClient;
 export const headRowId = "head";
 
 /** The reads of the port over Prisma: of committed state, or within a transaction of its own writes. */
-export class PrismaReads implements StoreReads {
+export abstract class PrismaReads implements StoreReads {
   protected readonly db: Db;
 
   constructor(db: Db) {
@@ -37,15 +37,8 @@ export class PrismaReads implements StoreReads {
     return answering(async () => optional(tenantOf, await this.db.tenant.findUnique({ where: { slug } })));
   }
 
-  getKey(id: KeyId): Promise<ApiKey | undefined> {
-    return answering(async () => {
-      const row = await this.db.apiKey.findUnique({
-        where: { id },
-        include: { versions: { orderBy: { number: "desc" } } },
-      });
-      return row === null ? undefined : keyOf(row, row.versions);
-    });
-  }
+  /** Past Prisma in every adapter: the store and its transactions have each their own way. */
+  abstract getKey(id: KeyId): Promise<ApiKey | undefined>;
 
   liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]> {
     return answering(async () => {

@@ -4,7 +4,7 @@ import { type Db, headRowId } from "./prisma-reads.ts";
 import { sqliteAdapterFactory } from "./prisma-sqlite-adapter.ts";
 import type { PrismaBackend } from "./prisma-store.ts";
 import type { SqliteConnections } from "./sqlite-connections.ts";
-import { SqliteReads } from "./sqlite-reads.ts";
+import { keyReader, SqliteReads } from "./sqlite-reads.ts";
 
 /** Prisma on a SQLite file that is open and migrated. Closing it closes the file. */
 export function sqliteBackend(connections: SqliteConnections): PrismaBackend {
@@ -12,6 +12,8 @@ export function sqliteBackend(connections: SqliteConnections): PrismaBackend {
   return {
     client,
     hotReads: new SqliteReads(connections),
+    // A transaction that is open has the writer for itself.
+    keyInTransaction: keyReader(connections.writer),
     lockWaitMs: connections.lockWaitMs,
     takeRevision,
     close: async () => {

@@ -19,6 +19,8 @@ export interface PrismaBackend {
   readonly client: PrismaClient;
   /** The reads that are made all the time, through the driver's prepared statements: Prisma costs 15 to 30 times that. */
   readonly hotReads: Pick<StoreReads, "head" | "getKey" | "changesAfter">;
+  /** The read of a key within the open transaction, past Prisma; every mutation of a key makes it, most make it twice. */
+  readonly keyInTransaction: (id: KeyId) => ApiKey | undefined;
   /** Longest wait for the head row. */
   readonly lockWaitMs: number;
   /** Locks the head row and counts its revision up, in one raw statement; gives the head with that revision and the hash before it. */
@@ -90,7 +92,7 @@ export class PrismaStore extends PrismaReads implements Store {
     return client.$transaction(
       async (db) => {
         const { revision, hash: previous } = await this.#backend.takeRevision(db);
-        const outcome = await work(new PrismaTransaction(db), revision);
+        const outcome = await work(new PrismaTransaction(db, this.#backend.keyInTransaction), revision);
         if ("unchanged" in outcome) throw new Unchanged({ result: outcome.result, revision: revision - 1n });
         await this.#append(db, revision, previous, outcome.change, outcome.audit);
         return { result: outcome.result, revision };

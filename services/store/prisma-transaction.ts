@@ -12,6 +12,17 @@ const insertRowsMax = 500;
 
 /** The writes of the port within a Prisma transaction. */
 export class PrismaTransaction extends PrismaReads implements StoreTransaction {
+  readonly #readKey: (id: KeyId) => ApiKey | undefined;
+
+  constructor(db: Db, readKey: (id: KeyId) => ApiKey | undefined) {
+    super(db);
+    this.#readKey = readKey;
+  }
+
+  override getKey(id: KeyId): Promise<ApiKey | undefined> {
+    return answering(async () => this.#readKey(id));
+  }
+
   insertTenant(tenant: Tenant): Promise<void> {
     return answering(() => insertRows(this.db, "tenant", [tenantRowOf(tenant)]));
   }

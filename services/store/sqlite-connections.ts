@@ -8,6 +8,12 @@ import { StoreStartError } from "./start-error.ts";
 /** Longest wait for the write lock, this process's queue included. */
 export const lockWaitMsDefault = 5_000;
 
+/**
+ * WAL pages (4 KiB) after which they are moved into the database. Four times SQLite's default: an import touches pages
+ * all over the indexes, and each checkpoint writes every one of them.
+ */
+const checkpointPages = 4_000;
+
 /** The file that was opened is no longer what its path names: what is written would be lost. */
 export class DatabaseGone extends Error {
   override readonly name = "DatabaseGone";
@@ -49,6 +55,7 @@ export class SqliteConnections {
       if (journalMode !== "wal")
         throw new StoreStartError(`the file system under ${path} doesn't allow SQLite's WAL mode`);
       opened.pragma("synchronous = FULL");
+      opened.pragma(`wal_autocheckpoint = ${checkpointPages}`);
       opened.pragma("foreign_keys = ON");
       // Touches the file as a write would, without writing.
       await retryBusy(() => opened.exec("BEGIN IMMEDIATE; ROLLBACK"), deadlineMs);

@@ -36,24 +36,22 @@ const changesSql = `
 /** The hot reads, by prepared statements on the read-only connection. */
 export class SqliteReads implements Pick<StoreReads, "head" | "getKey" | "changesAfter"> {
   readonly #connections: SqliteConnections;
-  readonly #key: Database.Statement<[string], KeyWithVersionRow>;
+  readonly #key: (id: KeyId) => ApiKey | undefined;
   readonly #head: Database.Statement<[], { revision: bigint; hash: Uint8Array; storeEpoch: string }>;
   readonly #changes: Database.Statement<[bigint, number], LogRow>;
 
   constructor(connections: SqliteConnections) {
     const { reader } = connections;
     this.#connections = connections;
-    this.#key = reader.prepare<[string], KeyWithVersionRow>(keySql).safeIntegers(false);
+    this.#key = keyReader(reader);
     this.#head = reader
       .prepare<[], { revision: bigint; hash: Uint8Array; storeEpoch: string }>(headSql)
       .safeIntegers(true);
     this.#changes = reader.prepare<[bigint, number], LogRow>(changesSql).safeIntegers(true);
   }
 
-  async getKey(id: KeyId): Promise<ApiKey | undefined> {
-    const rows = await this.#connections.read(() => this.#key.all(id));
-    const [row] = rows;
-    return row === undefined ? undefined : keyOf(row, rows.map(versionOf));
+  getKey(id: KeyId): Promise<ApiKey | undefined> {
+    return this.#connections.read(() => this.#key(id));
   }
 
   // The tail asks for these two at each poll, so that a database that is gone is noticed by readers too.
@@ -68,6 +66,16 @@ export class SqliteReads implements Pick<StoreReads, "head" | "getKey" | "change
     this.#connections.requirePresent();
     return changeRowsOf(await this.#connections.read(() => this.#changes.all(after, limit)));
   }
+}
+
+/** Prepares the read of a key on one connection: what it sees is what that connection sees. */
+export function keyReader(connection: Database.Database): (id: KeyId) => ApiKey | undefined {
+  const statement = connection.prepare<[string], KeyWithVersionRow>(keySql).safeIntegers(false);
+  return (id) => {
+    const rows = statement.all(id);
+    const [row] = rows;
+    return row === undefined ? undefined : keyOf(row, rows.map(versionOf));
+  };
 }
 
 function versionOf(row: KeyWithVersionRow): SecretVersionRow {

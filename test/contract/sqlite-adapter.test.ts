@@ -10,13 +10,13 @@ import { migrationsFolder, readMigrations } from "../../services/store/migration
 import { sqliteBackend } from "../../services/store/prisma-sqlite.ts";
 import { sqliteAdapterFactory } from "../../services/store/prisma-sqlite-adapter.ts";
 import { PrismaStore } from "../../services/store/prisma-store.ts";
-import { SqliteConnections } from "../../services/store/sqlite-connections.ts";
+import { lockWaitMsDefault, SqliteConnections } from "../../services/store/sqlite-connections.ts";
 import { migrateSqlite } from "../../services/store/sqlite-migrate.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { temporaryFolder } from "../support/server-process.ts";
 import { changed, inserting, sampleKey, sampleTenant } from "./samples.ts";
 
-const lockWaitMs = 200;
+const impatientMs = 100;
 let folder: ReturnType<typeof temporaryFolder>;
 let path: string;
 let connections: SqliteConnections;
@@ -25,7 +25,7 @@ let client: PrismaClient;
 beforeEach(async () => {
   folder = temporaryFolder("adapter");
   path = join(folder.path, "ichor.db");
-  connections = await SqliteConnections.open(path, lockWaitMs);
+  connections = await SqliteConnections.open(path, lockWaitMsDefault);
   const migrations = readMigrations(migrationsFolder("sqlite"));
   await migrateSqlite(connections, { migrations, apply: true, storeEpoch: "00" });
   client = new PrismaClient({ adapter: sqliteAdapterFactory(connections) });
@@ -116,18 +116,22 @@ describe("our adapter", () => {
   });
 
   it("goes on after a lock that it couldn't get, as often as that happens", async () => {
+    const impatient = await SqliteConnections.open(path, impatientMs);
+    const waiting = new PrismaClient({ adapter: sqliteAdapterFactory(impatient) });
     const other = new Database(path);
     other.exec("BEGIN IMMEDIATE");
     for (let i = 0; i < 3; i++) {
-      await expect(client.$transaction((tx) => setRevision(tx, 1n))).rejects.toMatchObject({ code: "P1008" });
-      await expect(insert(client, "a")).rejects.toMatchObject({ code: "P1008" });
-      expect(await revision(client)).toBe(0n);
+      await expect(waiting.$transaction((tx) => setRevision(tx, 1n))).rejects.toMatchObject({ code: "P1008" });
+      await expect(insert(waiting, "a")).rejects.toMatchObject({ code: "P1008" });
+      expect(await revision(waiting)).toBe(0n);
     }
     other.exec("ROLLBACK");
     other.close();
-    await client.$transaction((tx) => setRevision(tx, 1n));
-    await insert(client, "a");
-    expect(await revision(client)).toBe(1n);
+    await waiting.$transaction((tx) => setRevision(tx, 1n));
+    await insert(waiting, "a");
+    expect(await revision(waiting)).toBe(1n);
+    await waiting.$disconnect();
+    impatient.close();
   });
 
   it("goes on after a transaction that was given up while it waited for the lock", async () => {

@@ -4,7 +4,7 @@ import Database from "better-sqlite3";
 import { openStore, type StoreOptions } from "../../services/store/open-store.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { temporaryFolder } from "../support/server-process.ts";
-import { type TestStore, testLockWaitMs } from "./store.contract.ts";
+import type { TestStore } from "./store.contract.ts";
 
 export const silent = { info() {}, error() {} };
 
@@ -15,16 +15,18 @@ export function openTestStore(options: Pick<StoreOptions, "url"> & Partial<Store
     clock: new FakeClock(),
     random: randomBytes,
     log: silent,
-    lockWaitMs: testLockWaitMs,
+
     ...options,
   });
 }
 
 /** A store on a SQLite file of its own, and a second connection to that file. */
-export async function openSqliteTestStore(): Promise<TestStore & { readonly path: string }> {
+export async function openSqliteTestStore(
+  options: Pick<StoreOptions, "lockWaitMs"> = {},
+): Promise<TestStore & { readonly path: string }> {
   const folder = temporaryFolder("store");
   const path = join(folder.path, "ichor.db");
-  const store = await openTestStore({ url: `file:${path}` });
+  const store = await openTestStore({ url: `file:${path}`, ...options });
   const other = new Database(path);
   return {
     store,

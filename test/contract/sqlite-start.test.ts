@@ -174,7 +174,7 @@ describe("opening SQLite", () => {
     addMigration("20270101000000_more", "CREATE TABLE more (x TEXT);");
     const other = new Database(url.slice("file:".length));
     other.exec("BEGIN IMMEDIATE");
-    expect(await refusal()).toMatch(/is locked by another process/);
+    expect(await refusal({ lockWaitMs: 100 })).toMatch(/is locked by another process/);
     other.close();
     await opened();
   });
