@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
-import { AdminService } from "../gen/ichor/v1/admin_service_pb.ts";
 import { adminService } from "./admin/service.ts";
+import { bootstrap } from "./bootstrap.ts";
 import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
 import type { ServerConfig } from "./config.ts";
@@ -16,12 +16,11 @@ import { logCalls } from "./rpc/call-record.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
 import { healthService } from "./rpc/health.ts";
 import type { Log } from "./rpc/log.ts";
-import { createMethodRegistry, scopedService } from "./rpc/method-registry.ts";
+import { createMethodRegistry } from "./rpc/method-registry.ts";
 import { createRpcHandler, type NodeRequest, type NodeResponse } from "./rpc/node-handler.ts";
 import { createPipeline } from "./rpc/pipeline.ts";
 import { createReadiness, type Readiness } from "./rpc/readiness.ts";
 import { reflectionServices } from "./rpc/reflection.ts";
-import { bootstrap } from "./store/bootstrap.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/port.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
@@ -49,6 +48,28 @@ export interface App {
   close(): Promise<void>;
 }
 
+/** Brings the store's schema up to date and gives the names of the migrations that were applied. */
+export async function migrateStore(
+  config: ServerConfig,
+  deps: Pick<AppDeps, "now" | "random">,
+): Promise<readonly string[]> {
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  const clock = { now: deps.now };
+  const log = { info() {}, error() {} };
+  const applied: string[] = [];
+  const onMigrated = (names: readonly string[]) => void applied.push(...names);
+  const store = await openStore({
+    url: config.databaseUrl,
+    migrate: true,
+    clock,
+    random: deps.random,
+    log,
+    onMigrated,
+  });
+  await store.close();
+  return applied;
+}
+
 /** Opens the store, makes what a first start makes, and puts every service on its ports. Rejects if the start is refused. */
 export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App> {
   const { now, random, log } = deps;
@@ -69,7 +90,9 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
         },
         (err: unknown) => log.error({ err }, "the peppers could not be loaded again"),
       );
-    const tail = new Tail({ store, clock: { now, monotonicMs }, schedule, log });
+    const readiness = createReadiness();
+    const onStale = (stale: boolean) => readiness.set("store", stale);
+    const tail = new Tail({ store, clock: { now, monotonicMs }, schedule, log, onStale });
     tail.subscribe((event) => {
       if (event.kind === "reset" || event.row.change.kind === "secret") void reloadPeppers();
     });
@@ -88,7 +111,6 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       now,
     };
     const sealer = new AnswerSealer(masterKeys, () => peppers, random);
-    const readiness = createReadiness();
     const authenticate = authenticateCaller({ ...verification, issuer: deps.issuer });
     const pipeline = createPipeline({
       authenticate: (presentedCredential, carrier) => authenticate(presentedCredential, carrier.peerAddress),
@@ -102,22 +124,19 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       record: logCalls(log),
       monotonicMs,
     });
-    const admin = scopedService(
-      AdminService,
+    const offered = [
       adminService({ store, sealer, peppers: ring, verifyPresented: verifyPresented(verification), random, now }),
+    ];
+    const descriptors = offered.map(({ service }) => service);
+    const health = healthService(
+      descriptors.map(({ typeName }) => typeName),
+      readiness,
     );
-    const offered = [AdminService];
-    const registry = createMethodRegistry([
-      admin,
-      healthService(
-        offered.map((service) => service.typeName),
-        readiness,
-      ),
-      ...(config.reflection ? reflectionServices(offered) : []),
-    ]);
+    const reflection = config.reflection ? reflectionServices(descriptors) : [];
+    const registry = createMethodRegistry([...offered, health, ...reflection]);
     const routes = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
     return {
-      handler: createRequestHandler(createRpcHandler(routes, log), probeEndpoints(readiness)),
+      handler: createRequestHandler(createRpcHandler(routes, log), probeEndpoints(readiness), log),
       routes,
       readiness,
       store,

@@ -1,5 +1,5 @@
-import type { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
-import type { UnaryMethods } from "../rpc/call.ts";
+import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { type Registration, scopedService } from "../rpc/method-registry.ts";
 import { deleteApiKey, disableApiKey, enableApiKey, endGracePeriod, revokeApiKey } from "./change-key-state.ts";
 import type { AdminDeps } from "./deps.ts";
 import { getApiKey } from "./get-api-key.ts";
@@ -7,9 +7,9 @@ import { issueApiKey } from "./issue-api-key.ts";
 import { rotateApiKey } from "./rotate-api-key.ts";
 import { batchVerifyCredentials, verifyCredential } from "./verify-credential.ts";
 
-/** AdminService's methods on their ports. */
-export function adminService(deps: AdminDeps): UnaryMethods<typeof AdminService> {
-  return {
+/** AdminService on its ports, ready to be registered. */
+export function adminService(deps: AdminDeps): Registration {
+  return scopedService(AdminService, {
     issueApiKey: issueApiKey(deps),
     getApiKey: getApiKey(deps),
     verifyCredential: verifyCredential(deps),
@@ -20,5 +20,5 @@ export function adminService(deps: AdminDeps): UnaryMethods<typeof AdminService>
     enableApiKey: enableApiKey(deps),
     revokeApiKey: revokeApiKey(deps),
     deleteApiKey: deleteApiKey(deps),
-  };
+  });
 }

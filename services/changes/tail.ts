@@ -32,6 +32,8 @@ export interface TailDeps {
   };
   /** Calls back once after so many ms and gives what cancels that; default a timer that doesn't keep the process alive. */
   readonly schedule?: (callback: () => void, delayMs: number) => () => void;
+  /** Called when the tail becomes stale, and when it no longer is. */
+  readonly onStale?: (stale: boolean) => void;
   readonly log: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -173,6 +175,7 @@ export class Tail {
     const { log } = this.#deps;
     if (this.stale !== this.#toldStale) {
       this.#toldStale = this.stale;
+      this.#deps.onStale?.(this.stale);
       if (this.stale) log.error({ revision: this.revision, trouble: outcome }, "the change log is stale here");
       else log.info({ revision: this.revision }, "the change log is followed again");
     }

@@ -1,12 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { type LoggerOptions, pino } from "pino";
-import { buildApp } from "../app.ts";
+import { buildApp, migrateStore } from "../app.ts";
 import { type LogLevel, loadServerConfig } from "../config.ts";
 import { createListener } from "../http/listener.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
-import { openStore } from "../store/open-store.ts";
 import { StoreStartError } from "../store/start-error.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 
@@ -57,17 +56,7 @@ function logOptions(level: LogLevel): LoggerOptions {
 }
 
 async function migrate(json: boolean, { env, stdout }: CliIo): Promise<void> {
-  const { dataDir, databaseUrl } = loadServerConfig(env);
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  let applied: readonly string[] = [];
-  const log = {
-    info: (fields: object) => {
-      if ("migrations" in fields) applied = fields.migrations as readonly string[];
-    },
-    error: () => {},
-  };
-  const store = await openStore({ url: databaseUrl, migrate: true, clock: Date, random: randomBytes, log });
-  await store.close();
+  const applied = await migrateStore(loadServerConfig(env), { now: Date.now, random: randomBytes });
   const text = applied.length === 0 ? "the schema was up to date" : applied.map((name) => `applied ${name}`).join("\n");
   stdout.write(`${json ? JSON.stringify({ applied }) : text}\n`);
 }

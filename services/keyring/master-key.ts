@@ -1,6 +1,6 @@
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { createFileDurably } from "../durable-file.ts";
 import { deriveKey } from "./derive-key.ts";
-import { createFileDurably } from "./durable-file.ts";
 import { KeyFileError } from "./key-file-error.ts";
 
 /** A key that secrets at rest are sealed under. */

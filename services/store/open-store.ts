@@ -11,6 +11,8 @@ export interface StoreOptions extends StoreDeps {
   readonly url: string;
   /** Whether pending migrations are applied; if not, they stop the start. */
   readonly migrate: boolean;
+  /** Told the names of the migrations that were applied. */
+  readonly onMigrated?: (names: readonly string[]) => void;
   /** Longest wait for the write lock, in ms; default 5000. */
   readonly lockWaitMs?: number;
   /** Other migrations than the checked-in ones, for tests. */
@@ -31,6 +33,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       storeEpoch: Buffer.from(options.random(16)).toString("hex"),
     });
     if (applied.length > 0) options.log.info({ migrations: applied }, "the store's schema was brought up to date");
+    options.onMigrated?.(applied);
     // Loaded here, so that a faulty database is told of before the time is spent.
     const [{ PrismaStore }, { sqliteBackend }] = await Promise.all([
       import("./prisma-store.ts"),

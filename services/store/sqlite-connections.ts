@@ -1,6 +1,6 @@
 import { closeSync, openSync, statSync } from "node:fs";
 import Database from "better-sqlite3";
-import { syncFolderOf } from "../keyring/durable-file.ts";
+import { syncFolderOf } from "../durable-file.ts";
 import { Mutex, type Release } from "./mutex.ts";
 import { retryBusy, sqliteCode } from "./sqlite-busy.ts";
 import { StoreStartError } from "./start-error.ts";

@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { bootstrap } from "../../services/bootstrap.ts";
 import { keyDigest } from "../../services/core/change-chain.ts";
 import { MasterKeys } from "../../services/keyring/master-key.ts";
 import { createPepper } from "../../services/keyring/peppers.ts";
-import { bootstrap } from "../../services/store/bootstrap.ts";
 import { StoreStartError } from "../../services/store/start-error.ts";
 import { FakeClock } from "../fakes/clock.ts";
 import { seededRandom } from "../fakes/random.ts";

@@ -1,17 +1,17 @@
 import { join } from "node:path";
-import type { ApiKey } from "../core/api-key.ts";
-import { keyDigest } from "../core/change-chain.ts";
-import { formatIssuedKey } from "../core/credential.ts";
-import { issuedDigest } from "../core/digest.ts";
-import { newId } from "../core/ids.ts";
-import { rootScope } from "../core/scopes.ts";
-import { defaultTenantSettings, defaultTenantSlug, type Tenant } from "../core/tenant.ts";
-import { replaceFileDurably } from "../keyring/durable-file.ts";
-import type { MasterKeys } from "../keyring/master-key.ts";
-import { createPepper, pepperPurpose } from "../keyring/peppers.ts";
-import type { StoreDeps } from "./deps.ts";
-import type { SealedSecret, Store } from "./port.ts";
-import { StoreStartError } from "./start-error.ts";
+import type { ApiKey } from "./core/api-key.ts";
+import { keyDigest } from "./core/change-chain.ts";
+import { formatIssuedKey } from "./core/credential.ts";
+import { issuedDigest } from "./core/digest.ts";
+import { newId } from "./core/ids.ts";
+import { rootScope } from "./core/scopes.ts";
+import { defaultTenantSettings, defaultTenantSlug, type Tenant } from "./core/tenant.ts";
+import { replaceFileDurably } from "./durable-file.ts";
+import type { MasterKeys } from "./keyring/master-key.ts";
+import { createPepper, pepperPurpose } from "./keyring/peppers.ts";
+import type { StoreDeps } from "./store/deps.ts";
+import type { SealedSecret, Store } from "./store/port.ts";
+import { StoreStartError } from "./store/start-error.ts";
 
 /** Audit action of the first start. */
 export const bootstrapAction = "Bootstrap";
