@@ -25,6 +25,7 @@ import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/port.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
+import { RecordCache } from "./verification/record-cache.ts";
 import { verifyPresented } from "./verification/verify-presented.ts";
 
 export interface AppDeps {
@@ -96,18 +97,15 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     tail.subscribe((event) => {
       if (event.kind === "reset" || event.row.change.kind === "secret") void reloadPeppers();
     });
+    const records = new RecordCache({ store, tail, monotonicMs });
     await tail.start();
 
     const ring: Peppers = { current: () => peppers.current(), get: (id) => peppers.get(id) };
-    const records = {
-      key: (id: Parameters<Store["getKey"]>[0]) => store.getKey(id),
-      tenant: (id: Parameters<Store["getTenant"]>[0]) => store.getTenant(id),
-    };
     const verification = {
       records,
       freshness: tail,
       peppers: ring,
-      rebindSecret: rebindSecret({ store, peppers: ring, log }),
+      rebindSecret: rebindSecret({ store, peppers: ring, forgetKey: (id) => records.forgetKey(id), log }),
       now,
     };
     const sealer = new AnswerSealer(masterKeys, () => peppers, random);
@@ -116,7 +114,8 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       authenticate: (presentedCredential, carrier) => authenticate(presentedCredential, carrier.peerAddress),
       resolveTenant: async (idOrSlug) => {
         const id = parseId("ten", idOrSlug);
-        const tenant = id === undefined ? await store.getTenantBySlug(idOrSlug) : await store.getTenant(id);
+        const tenant =
+          id === undefined ? await store.getTenantBySlug(idOrSlug) : (await records.tenant(id, false)).value;
         if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
         return tenant.id;
       },

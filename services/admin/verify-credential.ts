@@ -83,8 +83,7 @@ async function verify(deps: Pick<AdminDeps, "verifyPresented">, request: Request
     demand,
     minRevision,
     noCache,
-    signal: call.signal,
-    remainingMs: call.remainingMs,
+    call,
   });
   return verificationToProto(verification);
 }
@@ -109,6 +108,6 @@ function verificationToProto(verification: Verification): Response {
       },
     }),
     revision,
-    age: toDuration(ageMs),
+    age: toDuration(Math.ceil(ageMs)),
   };
 }

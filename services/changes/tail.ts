@@ -11,6 +11,8 @@ export const pollIntervalMs = 1_000;
 export const gapPollMs = 20;
 /** Age from which the tail says that it is stale, in ms: a gap, or a store that gives no answer, for that long. */
 export const staleAfterMs = 5_000;
+/** Longest that a commit of this process waits until it is known here, in ms. */
+export const commitWaitMsMax = 1_000;
 /** Entries per read. */
 export const pageSize = 500;
 
@@ -43,7 +45,7 @@ export interface TailDeps {
 
 /**
  * Follows the store's log through contiguous revisions only, each entry once and in order. Commits of this process wake
- * it; that it looks every second makes it certain. Each look reads the last entry again: if it is gone or has another
+ * it, and answer once they are known here; that it looks every second makes it certain. Each look reads the last entry again: if it is gone or has another
  * hash, or the store has another epoch, the history is another one.
  */
 export class Tail {
@@ -66,7 +68,7 @@ export class Tail {
     this.#deps = deps;
     this.#monotonicMs = () => deps.clock.monotonicMs?.() ?? performance.now();
     this.#schedule = deps.schedule ?? schedule;
-    deps.store.onCommit(() => this.wake());
+    deps.store.onCommit((revision) => this.#followCommit(revision));
   }
 
   /** The revision up to which every change was told; 0 before the start. */
@@ -132,6 +134,19 @@ export class Tail {
     if (!this.#running) return;
     if (this.#polling !== undefined) this.#again = true;
     else void this.#poll();
+  }
+
+  /**
+   * Resolves once a commit of this process is known here: who reads its answer and calls again meets its effect. After
+   * `commitWaitMsMax` it resolves all the same, since what is committed is done.
+   */
+  async #followCommit(revision: bigint): Promise<void> {
+    if (!this.#running) return;
+    try {
+      await this.reached(revision, AbortSignal.timeout(commitWaitMsMax));
+    } catch (err) {
+      if (this.#running) this.#deps.log.warn({ err, revision }, "a commit of this server isn't known here yet");
+    }
   }
 
   #poll(): Promise<void> {

@@ -92,8 +92,11 @@ export interface Store extends StoreReads {
    * effects of its own.
    */
   mutate<T>(work: (tx: StoreTransaction, revision: bigint) => Promise<Mutation<T>>): Promise<Committed<T>>;
-  /** Calls back after each commit of this process, with its revision: a hint to look, nothing more. */
-  onCommit(listener: (revision: bigint) => void): void;
+  /**
+   * Calls back after each commit of this process, with its revision: a hint to look. `mutate` resolves once what the
+   * listeners give has resolved, so that they must bound it; a listener that fails fails nothing.
+   */
+  onCommit(listener: (revision: bigint) => unknown): void;
   /**
    * Binds a secret version to another pepper if it is still bound to `fromPepperId`: a compare-and-set outside the log,
    * since no decision depends on which pepper it is. False if someone else was faster.

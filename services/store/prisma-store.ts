@@ -32,7 +32,7 @@ export interface PrismaBackend {
 export class PrismaStore extends PrismaReads implements Store {
   readonly #backend: PrismaBackend;
   readonly #deps: StoreDeps;
-  readonly #listeners: ((revision: bigint) => void)[] = [];
+  readonly #listeners: ((revision: bigint) => unknown)[] = [];
 
   constructor(backend: PrismaBackend, deps: StoreDeps) {
     super(backend.client);
@@ -55,7 +55,7 @@ export class PrismaStore extends PrismaReads implements Store {
   async mutate<T>(work: (tx: StoreTransaction, revision: bigint) => Promise<Mutation<T>>): Promise<Committed<T>> {
     try {
       const committed = await answering(() => this.#transact(work));
-      this.#tell(committed.revision);
+      await this.#tell(committed.revision);
       return committed;
     } catch (error) {
       if (error instanceof Unchanged) return error.seen as Committed<T>;
@@ -63,7 +63,7 @@ export class PrismaStore extends PrismaReads implements Store {
     }
   }
 
-  onCommit(listener: (revision: bigint) => void): void {
+  onCommit(listener: (revision: bigint) => unknown): void {
     this.#listeners.push(listener);
   }
 
@@ -121,13 +121,10 @@ export class PrismaStore extends PrismaReads implements Store {
     await db.$executeRaw`UPDATE store_head SET hash = ${hash} WHERE id = ${headRowId}`;
   }
 
-  #tell(revision: bigint): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(revision);
-      } catch (error) {
-        this.#deps.log.error({ err: error }, "a commit listener failed");
-      }
+  async #tell(revision: bigint): Promise<void> {
+    const told = this.#listeners.map(async (listener) => listener(revision));
+    for (const outcome of await Promise.allSettled(told)) {
+      if (outcome.status === "rejected") this.#deps.log.error({ err: outcome.reason }, "a commit listener failed");
     }
   }
 }

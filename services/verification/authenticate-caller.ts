@@ -23,8 +23,8 @@ export function authenticateCaller(
 ): (bearerCredential: string, clientAddress: string) => Promise<Caller> {
   return async (bearerCredential, clientAddress) => {
     const presented = parseIssuedKey(bearerCredential);
-    const found = presented && (await deps.records.key(presented.keyId));
-    const tenant = found && (await deps.records.tenant(found.tenantId));
+    const found = presented && (await deps.records.key(presented.keyId, false)).value;
+    const tenant = found && (await deps.records.tenant(found.tenantId, false)).value;
     if (presented === undefined) throw refused();
     const authentication = authenticateKey(presented, tenant && found, tenant?.id ?? noTenant, deps.peppers);
     if (!authentication.authentic || tenant === undefined) throw refused();

@@ -1,6 +1,7 @@
 import type { ApiKey, SecretVersion } from "../core/api-key.ts";
 import type { PresentedIssuedKey } from "../core/credential.ts";
 import { issuedDigest, needsRebind, type Peppers } from "../core/digest.ts";
+import type { KeyId } from "../core/ids.ts";
 import type { Log } from "../rpc/log.ts";
 import type { Store } from "../store/port.ts";
 
@@ -10,11 +11,13 @@ export type RebindSecret = (presented: PresentedIssuedKey, key: ApiKey, version:
 export interface RebindDeps {
   readonly store: Pick<Store, "rebindSecret">;
   readonly peppers: Peppers;
+  /** Called when an attempt has ended: the row is another one now, whoever changed it, and the log doesn't tell. */
+  readonly forgetKey: (id: KeyId) => void;
   readonly log: Pick<Log, "warn">;
 }
 
 /** Makes RebindSecret. One attempt per secret at a time: a busy key must not queue a write per use. */
-export function rebindSecret({ store, peppers, log }: RebindDeps): RebindSecret {
+export function rebindSecret({ store, peppers, forgetKey, log }: RebindDeps): RebindSecret {
   const underWay = new Set<string>();
   return (presented, key, version) => {
     const current = peppers.current();
@@ -25,6 +28,9 @@ export function rebindSecret({ store, peppers, log }: RebindDeps): RebindSecret 
     store
       .rebindSecret(key.id, version.number, version.pepperId, current.id, digest)
       .catch((err: unknown) => log.warn({ keyId: key.id, err }, "a secret could not be bound to the current pepper"))
-      .finally(() => underWay.delete(id));
+      .finally(() => {
+        underWay.delete(id);
+        forgetKey(key.id);
+      });
   };
 }

@@ -6,6 +6,7 @@ import { IchorError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
 import { authenticateKey, clearKey, credentialEndMs, effectiveScopes } from "../core/verification.ts";
 import type { VerificationCode } from "../core/verification-code.ts";
+import type { Call } from "../rpc/call.ts";
 import type { RebindSecret } from "./rebind-secret.ts";
 import type { Freshness, KeyRecords } from "./records.ts";
 
@@ -39,9 +40,8 @@ export interface VerifyOptions {
   readonly minRevision: bigint;
   /** Whether the store must be asked. */
   readonly noCache: boolean;
-  readonly signal: AbortSignal;
-  /** What is left until the deadline, in ms. */
-  readonly remainingMs: () => number;
+  /** When the call ends. Its signal costs more than a verification: it is asked for only by who waits. */
+  readonly call: Pick<Call, "signal" | "remainingMs">;
 }
 
 /** Verifies a presented credential: authentic first, then cleared for the demand. Refusals are results. */
@@ -59,22 +59,24 @@ export interface VerificationDeps {
 /** Makes the one verification that AdminService, the bearer check and later token methods share. */
 export function verifyPresented(deps: VerificationDeps): VerifyPresented {
   return async (presentedCredential, options) => {
-    const { tenantId } = options;
+    const { tenantId, noCache } = options;
     await awaitRevision(deps.freshness, options);
-    // Noted before anything is read: what is read is at least as new.
-    const known = { revision: deps.freshness.revision, ageMs: 0 };
-    const tenant = await deps.records.tenant(tenantId);
+    // Noted before anything is looked up: what is found is at least as new.
+    const { revision } = deps.freshness;
+    const { value: tenant, ageMs: tenantAgeMs } = await deps.records.tenant(tenantId, noCache);
     if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
     const presented = classifyCredential(presentedCredential, tenant.settings);
-    if (presented.kind !== "ISSUED_KEY") return { ...known, ...refusalOf(presented) };
+    if (presented.kind !== "ISSUED_KEY") return { revision, ageMs: tenantAgeMs, ...refusalOf(presented) };
     const kind = presented.kind;
-    const found = await deps.records.key(presented.keyId);
-    const authentication = authenticateKey(presented, found, tenantId, deps.peppers);
-    if (!authentication.authentic) return { ...known, code: authentication.code, kind };
+    const found = await deps.records.key(presented.keyId, noCache);
+    const ageMs = Math.max(tenantAgeMs, found.ageMs);
+    const authentication = authenticateKey(presented, found.value, tenantId, deps.peppers);
+    if (!authentication.authentic) return { revision, ageMs, code: authentication.code, kind };
     const { key, version } = authentication;
     deps.rebindSecret(presented, key, version);
     return {
-      ...known,
+      revision,
+      ageMs,
       code: clearKey({ key, version, tenant, demand: options.demand, nowMs: deps.now() }),
       kind,
       key,
@@ -101,11 +103,11 @@ function refusalOf(
 }
 
 /** Gives up a little before the deadline, so that the caller learns why. */
-async function awaitRevision(freshness: Freshness, { minRevision, signal, remainingMs }: VerifyOptions): Promise<void> {
+async function awaitRevision(freshness: Freshness, { minRevision, call }: VerifyOptions): Promise<void> {
   if (freshness.revision >= minRevision) return;
-  const patience = AbortSignal.timeout(Math.max(0, Math.floor(remainingMs() * patienceOfRemaining)));
+  const patience = AbortSignal.timeout(Math.max(0, Math.floor(call.remainingMs() * patienceOfRemaining)));
   try {
-    await freshness.reached(minRevision, AbortSignal.any([signal, patience]));
+    await freshness.reached(minRevision, AbortSignal.any([call.signal, patience]));
   } catch (cause) {
     throw new IchorError("REVISION_NOT_REACHED", "the server hasn't seen this revision", { cause, retryAfterMs: 1000 });
   }

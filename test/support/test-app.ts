@@ -14,6 +14,7 @@ import { temporaryFolder } from "./server-process.ts";
 export interface TestApp {
   readonly app: App;
   readonly clock: FakeClock;
+  readonly dataDir: string;
   readonly rootCredential: string;
   /** A client that calls with `credential`, and `headers` beside it. */
   admin(credential?: string, headers?: Record<string, string>): Client<typeof AdminService>;
@@ -22,9 +23,9 @@ export interface TestApp {
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Starts one; close it after. */
-export async function startTestApp(deps: Partial<AppDeps> = {}): Promise<TestApp> {
-  const folder = temporaryFolder("app");
+/** Starts one; close it after. `on`: a second server on the store of another, with a clock of its own. */
+export async function startTestApp(deps: Partial<AppDeps> = {}, on?: TestApp): Promise<TestApp> {
+  const folder = on ? { path: on.dataDir, remove: () => {} } : temporaryFolder("app");
   const clock = new FakeClock();
   const config = loadServerConfig({ ICHOR_DATA_DIR: folder.path });
   const app = await buildApp(config, {
@@ -39,6 +40,7 @@ export async function startTestApp(deps: Partial<AppDeps> = {}): Promise<TestApp
   return {
     app,
     clock,
+    dataDir: folder.path,
     rootCredential,
     admin(credential = rootCredential, headers = {}) {
       const all = { authorization: `Bearer ${credential}`, ...headers };

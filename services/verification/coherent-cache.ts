@@ -1,0 +1,101 @@
+import { BoundedLru } from "./bounded-lru.ts";
+import type { Known } from "./records.ts";
+
+/** How far the change log is followed, as a cache needs it. */
+export interface Followed {
+  /** Ms since everything that was committed by then was told. */
+  ageMs(): number;
+}
+
+export interface CoherentCacheOptions<K, V> {
+  /** Reads committed state from the store. */
+  readonly read: (id: K) => Promise<V | undefined>;
+  readonly followed: Followed;
+  /** A clock that only goes forward, in ms. */
+  readonly monotonicMs: () => number;
+  /** From this age of the log on, the store decides, in ms. */
+  readonly maxStalenessMs: number;
+  /** Memory for values, in bytes as `bytesOf` counts them. */
+  readonly bytesMax: number;
+  readonly bytesOf: (value: V) => number;
+  /** How many ids may be known not to exist; they can't push out a value. */
+  readonly absentMax: number;
+}
+
+interface Flight<V> {
+  readonly begunMs: number;
+  readonly answer: Promise<V | undefined>;
+}
+
+/**
+ * Records by id, read once and kept until the change log names them: whoever applies a change calls `drop` before the
+ * change's revision is told to anyone.
+ *
+ * A read that is under way when its record is dropped may have been made before the change was committed. So it is no
+ * longer joined and its answer isn't kept; those who joined it before get it, since they asked before the change was
+ * known here. Without that, a reader that was overtaken by a revocation would put the old record in for good.
+ */
+export class CoherentCache<K, V> {
+  readonly #options: CoherentCacheOptions<K, V>;
+  readonly #values: BoundedLru<K, V>;
+  readonly #absent: BoundedLru<K, true>;
+  readonly #flights = new Map<K, Flight<V>>();
+
+  constructor(options: CoherentCacheOptions<K, V>) {
+    this.#options = options;
+    this.#values = new BoundedLru(options.bytesMax);
+    this.#absent = new BoundedLru(options.absentMax);
+  }
+
+  /** Memory that values take, in bytes as `bytesOf` counts them. */
+  get bytes(): number {
+    return this.#values.size;
+  }
+
+  /** Gives the record; rejects with what the store rejects with, if it must be asked. */
+  async get(id: K, noCache: boolean): Promise<Known<V>> {
+    const { followed, maxStalenessMs } = this.#options;
+    const ageMs = followed.ageMs();
+    // What nobody can drop any more must not be joined either.
+    if (noCache || ageMs >= maxStalenessMs) return this.#read(id);
+    const value = this.#values.get(id);
+    if (value !== undefined || this.#absent.get(id)) return { value, ageMs };
+    const flight = this.#flights.get(id) ?? this.#begin(id);
+    const read = await flight.answer;
+    return { value: read, ageMs: this.#options.monotonicMs() - flight.begunMs };
+  }
+
+  /** Forgets a record, since it changed. */
+  drop(id: K): void {
+    this.#values.delete(id);
+    this.#absent.delete(id);
+    this.#flights.delete(id);
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#values.clear();
+    this.#absent.clear();
+    this.#flights.clear();
+  }
+
+  async #read(id: K): Promise<Known<V>> {
+    const { read, monotonicMs } = this.#options;
+    const begunMs = monotonicMs();
+    return { value: await read(id), ageMs: monotonicMs() - begunMs };
+  }
+
+  #begin(id: K): Flight<V> {
+    const { read, monotonicMs } = this.#options;
+    const flight: Flight<V> = { begunMs: monotonicMs(), answer: read(id) };
+    this.#flights.set(id, flight);
+    const settle = (): boolean => this.#flights.get(id) === flight && this.#flights.delete(id);
+    flight.answer.then((value) => settle() && this.#keep(id, value), settle);
+    return flight;
+  }
+
+  #keep(id: K, value: V | undefined): void {
+    if (value === undefined) this.#absent.set(id, true, 1);
+    else this.#values.set(id, value, this.#options.bytesOf(value));
+  }
+}

@@ -1,0 +1,94 @@
+import type { TailEvent } from "../changes/tail.ts";
+import type { ApiKey } from "../core/api-key.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
+import type { Tenant } from "../core/tenant.ts";
+import type { StoreReads } from "../store/port.ts";
+import { CoherentCache, type Followed } from "./coherent-cache.ts";
+import type { KeyRecords, Known } from "./records.ts";
+
+/** Memory for key records, in bytes as estimated: some 50 000 keys. */
+export const keyCacheBytesMax = 64 * 1024 * 1024;
+/** Memory for tenants. */
+export const tenantCacheBytesMax = 4 * 1024 * 1024;
+/** How many ids that name nothing are remembered, of each kind. */
+export const absentIdsMax = 10_000;
+/** From this age of the change log on, the store is asked, in ms. */
+export const maxStalenessMs = 5_000;
+
+export interface RecordCacheDeps {
+  readonly store: Pick<StoreReads, "getKey" | "getTenant">;
+  readonly tail: Followed & { subscribe(listener: (event: TailEvent) => void): unknown };
+  /** A clock that only goes forward, in ms. */
+  readonly monotonicMs: () => number;
+  readonly keyBytesMax?: number;
+}
+
+/**
+ * The records that verifications need, in memory: digests of secrets among them, never a secret. Coherent by the change
+ * log: a record is dropped when a change names it, everything when the history is another one.
+ */
+export class RecordCache implements KeyRecords {
+  readonly #keys: CoherentCache<KeyId, ApiKey>;
+  readonly #tenants: CoherentCache<TenantId, Tenant>;
+
+  constructor({ store, tail, monotonicMs, keyBytesMax = keyCacheBytesMax }: RecordCacheDeps) {
+    const shared = { followed: tail, monotonicMs, maxStalenessMs, absentMax: absentIdsMax };
+    this.#keys = new CoherentCache({
+      ...shared,
+      read: (id) => store.getKey(id),
+      bytesMax: keyBytesMax,
+      bytesOf: bytesOfKey,
+    });
+    this.#tenants = new CoherentCache({
+      ...shared,
+      read: (id) => store.getTenant(id),
+      bytesMax: tenantCacheBytesMax,
+      bytesOf: bytesOfTenant,
+    });
+    tail.subscribe((event) => this.#apply(event));
+  }
+
+  key(id: KeyId, noCache: boolean): Promise<Known<ApiKey>> {
+    return this.#keys.get(id, noCache);
+  }
+
+  tenant(id: TenantId, noCache: boolean): Promise<Known<Tenant>> {
+    return this.#tenants.get(id, noCache);
+  }
+
+  /** Drops a key whose row changed outside of the log, as when a secret is bound to another pepper. */
+  forgetKey(id: KeyId): void {
+    this.#keys.drop(id);
+  }
+
+  #apply(event: TailEvent): void {
+    if (event.kind === "reset") {
+      this.#keys.clear();
+      this.#tenants.clear();
+      return;
+    }
+    const { change } = event.row;
+    switch (change.kind) {
+      case "key":
+        for (const id of change.keyIds) this.#keys.drop(id);
+        return;
+      case "tenant":
+        this.#tenants.drop(change.tenantId);
+        return;
+      case "secret":
+        // A record may be bound to a pepper that is about to go.
+        this.#keys.clear();
+    }
+  }
+}
+
+/** About what a key takes in the heap: its objects, and what varies from key to key. */
+function bytesOfKey(key: ApiKey): number {
+  const { name, ownerId, scopes, metadata, labels, allowedCidrs, constraints, revocation, secretVersions } = key;
+  const texts = JSON.stringify([name, ownerId, scopes, metadata, labels, allowedCidrs, constraints, revocation]);
+  return 1_000 + 3 * texts.length + 350 * secretVersions.length;
+}
+
+function bytesOfTenant({ slug, name, settings }: Tenant): number {
+  return 500 + 3 * JSON.stringify([slug, name, settings]).length;
+}
