@@ -23,6 +23,7 @@ import { createReadiness, type Readiness } from "./rpc/readiness.ts";
 import { reflectionServices } from "./rpc/reflection.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/port.ts";
+import { StoreStartError } from "./store/start-error.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
 import { RecordCache } from "./verification/record-cache.ts";
@@ -54,7 +55,7 @@ export async function migrateStore(
   config: ServerConfig,
   deps: Pick<AppDeps, "now" | "random">,
 ): Promise<readonly string[]> {
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  makeDataDir(config.dataDir);
   const clock = { now: deps.now };
   const log = { info() {}, error() {} };
   const applied: string[] = [];
@@ -75,7 +76,7 @@ export async function migrateStore(
 export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App> {
   const { now, random, log } = deps;
   const monotonicMs = () => performance.now();
-  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 });
+  makeDataDir(config.dataDir);
   const store = await openStore({ url: config.databaseUrl, migrate: config.migrate, clock: { now }, random, log });
   try {
     // Only for an empty store: a store that was sealed under a lost key must not look as if it could start again.
@@ -147,5 +148,15 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
   } catch (error) {
     await store.close();
     throw error;
+  }
+}
+
+/** Makes the data directory (mode 0700) if it isn't there. */
+function makeDataDir(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new StoreStartError(`the data directory ${path} can't be made (ICHOR_DATA_DIR): ${message}`, { cause });
   }
 }

@@ -1,5 +1,6 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
+import { exposedRights, groupAndOthers } from "./core/file-rights.ts";
 
 /** Log levels, from most to least told. */
 export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
@@ -83,7 +84,11 @@ export const settings: readonly Setting[] = [
     fallback: "none: cleartext",
     description: "PEM certificate chain of the listener; goes with ICHOR_TLS_KEY_FILE.",
   },
-  { name: "ICHOR_TLS_KEY_FILE", fallback: "none: cleartext", description: "PEM private key of the listener." },
+  {
+    name: "ICHOR_TLS_KEY_FILE",
+    fallback: "none: cleartext",
+    description: "PEM private key of the listener; no rights for others than its owner and group.",
+  },
   { name: "ICHOR_URL", fallback: "http://127.0.0.1:8420", description: "Client commands: base URL of the server." },
   {
     name: "ICHOR_CREDENTIAL",
@@ -93,7 +98,7 @@ export const settings: readonly Setting[] = [
   {
     name: "ICHOR_CREDENTIAL_FILE",
     fallback: "`root.key` in the data directory",
-    description: "Client commands: file that holds the credential to call with.",
+    description: "Client commands: file that holds the credential to call with; readable by its owner only.",
   },
   { name: "ICHOR_TENANT", fallback: "the caller's own", description: "Client commands: tenant to act on, id or slug." },
 ];
@@ -171,6 +176,10 @@ function readCredential(read: Reader): string {
   if (direct !== undefined) return direct;
   const path = file ?? resolve(read.text("ICHOR_DATA_DIR") ?? ".ichor", "root.key");
   try {
+    const rights = exposedRights(statSync(path).mode, groupAndOthers);
+    if (rights !== undefined) {
+      read.fault(`the credential file ${path} has mode ${rights}; it must be its owner's only: chmod 600`);
+    }
     return readFileSync(path, "utf8").trim();
   } catch (error) {
     read.fault(

@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { type LoggerOptions, pino } from "pino";
 import { buildApp, migrateStore } from "../app.ts";
-import { type LogLevel, loadServerConfig } from "../config.ts";
-import { createListener } from "../http/listener.ts";
+import { type ListenAddress, type LogLevel, loadServerConfig } from "../config.ts";
+import { createListener, type Listener } from "../http/listener.ts";
+import { readTlsFiles } from "../http/tls-files.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
 import { StoreStartError } from "../store/start-error.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
@@ -27,12 +27,12 @@ export function addServerCommands(program: Command, io: CliIo): void {
 async function serve({ env, stdout, stop }: CliIo): Promise<void> {
   const config = loadServerConfig(env);
   const log = pino(logOptions(config.logLevel), stdout);
-  const tls = config.tls && { cert: readFileSync(config.tls.certFile), key: readFileSync(config.tls.keyFile) };
+  const tls = config.tls && readTlsFiles(config.tls);
   let issuer = config.publicUrl ?? "";
   const app = await buildApp(config, { now: Date.now, random: randomBytes, log, issuer: () => issuer });
   try {
     const listener = createListener({ handler: app.handler, ...(tls && { tls }), log });
-    const { url } = await listener.listen(config.listen.host, config.listen.port);
+    const url = await listenAt(listener, config.listen);
     issuer ||= url;
     log.info({ address: url, issuer }, "listening");
     await aborted(stop);
@@ -42,6 +42,16 @@ async function serve({ env, stdout, stop }: CliIo): Promise<void> {
     log.info({ cut }, "stopped");
   } finally {
     await app.close();
+  }
+}
+
+/** Gives the URL. An address that can't be had is told as what it is: a matter of the configuration. */
+async function listenAt(listener: Listener, { host, port }: ListenAddress): Promise<string> {
+  try {
+    return (await listener.listen(host, port)).url;
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw new CommandEnd(exitStatus.failed, `can't listen on ${host} port ${port} (ICHOR_LISTEN): ${error.message}`);
   }
 }
 

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { exposedRights, groupAndOthers } from "../core/file-rights.ts";
 import { createFileDurably } from "../durable-file.ts";
 import { deriveKey } from "./derive-key.ts";
 import { KeyFileError } from "./key-file-error.ts";
@@ -33,7 +34,6 @@ export class MasterKeys {
   }
 }
 
-const groupAndOthers = 0o077;
 const keyBytes = 32;
 
 /**
@@ -68,11 +68,9 @@ function readPrivateFile(path: string): string {
   try {
     descriptor = openSync(path, "r");
     // Of what was opened, not of what the path may name by now.
-    const mode = fstatSync(descriptor).mode & 0o777;
-    if ((mode & groupAndOthers) !== 0) {
-      throw new KeyFileError(
-        `the master key file ${path} has mode ${mode.toString(8).padStart(4, "0")}; it must be its owner's only: chmod 600`,
-      );
+    const rights = exposedRights(fstatSync(descriptor).mode, groupAndOthers);
+    if (rights !== undefined) {
+      throw new KeyFileError(`the master key file ${path} has mode ${rights}; it must be its owner's only: chmod 600`);
     }
     return readFileSync(descriptor, "utf8");
   } catch (cause) {

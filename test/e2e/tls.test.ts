@@ -1,12 +1,11 @@
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { credentials, Metadata, makeGenericClientConstructor } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { makeCertificate } from "../support/certificate.ts";
 import { type FakeServer, startFakeServer } from "../support/fake-server.ts";
 import { httpText, rawConnection } from "../support/raw-connection.ts";
 import { temporaryFolder } from "../support/server-process.ts";
@@ -17,16 +16,10 @@ let server: FakeServer;
 let cert: Buffer;
 
 beforeAll(async () => {
-  const file = (name: string) => join(folder.path, name);
-  // biome-ignore format: one option a line would hide the command.
-  execFileSync("openssl", [
-    "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-    "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-    "-keyout", file("key.pem"), "-out", file("cert.pem"),
-  ], { stdio: "ignore" });
-  cert = readFileSync(file("cert.pem"));
+  const { certFile, keyFile } = makeCertificate(folder.path);
+  cert = readFileSync(certFile);
   server = await startFakeServer({
-    tls: { cert, key: readFileSync(file("key.pem")) },
+    tls: { cert, key: readFileSync(keyFile) },
     limits: { firstByteMs: 300, headersMs: 300 },
   });
 });
