@@ -7,7 +7,7 @@ import { join } from "node:path";
 const [mode, url, dataDir, count] = process.argv.slice(2);
 const built = new URL("../../dist/services/", import.meta.url);
 const [{ openStore }, { bootstrap }, { createMasterKeyFile, loadMasterKeys }, { newId }] = await Promise.all(
-  ["store/open-store.js", "store/bootstrap.js", "keyring/master-key.js", "core/ids.js"].map(
+  ["store/open-store.js", "bootstrap.js", "keyring/master-key.js", "core/ids.js"].map(
     (name) => import(new URL(name, built)),
   ),
 );
