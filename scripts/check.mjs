@@ -17,7 +17,7 @@ const checks = [
   { name: "proto lint", command: ["buf", "lint"] },
   { name: "proto format", command: ["buf", "format", "--diff", "--exit-code"] },
   { name: "proto compatibility", command: ["buf", "breaking", "--against", "proto/baseline.binpb"] },
-  { name: "generated code is fresh", command: [execPath, "scripts/generate.mjs", "--check"] },
+  { name: "generated files are fresh", command: [execPath, "scripts/generate.mjs", "--check"] },
 ];
 
 async function main() {

@@ -1,34 +1,42 @@
-// Makes gen/ from proto/ and prisma/: `node scripts/generate.mjs`. With `--check` it generates into a temporary folder
-// and fails with the list of files that differ. Plain Node, no network.
+// Makes gen/ from proto/ and prisma/, and docs/reference/ from proto/ and services/config.ts: `node scripts/generate.mjs`.
+// With `--check` it generates into a temporary folder and fails with the list of files that differ. No network.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { generateDocs } from "./generate-docs.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Databases that a Prisma client is generated for; `mysql` and `cockroachdb` compose in the same way. */
 const providers = ["sqlite"];
 
+/** Folders that hold nothing but what is generated. */
+const outputs = [
+  { folder: "gen", generate: generateCode },
+  { folder: "docs/reference", generate: (target) => generateDocs(root, target) },
+];
+
 const check = process.argv.includes("--check");
-const gen = join(root, "gen");
-// Always aside first, so that gen/ is never half made; within the repository, so that imports resolve as in gen/.
+// Always aside first, so that nothing is ever half made; within the repository, so that imports resolve as in gen/.
 const made = mkdtempSync(join(root, ".build-gen-"));
 try {
-  generate(made);
-  const stale = differences(gen, made);
-  if (!check) replace(stale);
-  else if (stale.length > 0) {
-    console.error(
-      `gen/ is not fresh; run "npm run generate". Files that differ:\n${stale.map((f) => `  gen/${f}`).join("\n")}`,
-    );
+  const stale = [];
+  for (const { folder, generate } of outputs) {
+    await generate(join(made, folder));
+    const names = differences(join(root, folder), join(made, folder));
+    if (!check) replace(folder, names);
+    stale.push(...names.map((name) => `  ${folder}/${name}`));
+  }
+  if (check && stale.length > 0) {
+    console.error(`generated files are not fresh; run "npm run generate". Files that differ:\n${stale.join("\n")}`);
     process.exitCode = 1;
   }
 } finally {
   rmSync(made, { recursive: true, force: true });
 }
 
-function generate(target) {
+function generateCode(target) {
   run("buf", ["generate", "--template", bufTemplate(target)]);
   for (const provider of providers) {
     const schema = join(target, "schema", provider, "schema.prisma");
@@ -42,15 +50,16 @@ function generate(target) {
   }
 }
 
-function replace(names) {
+function replace(folder, names) {
   for (const name of names) {
-    const text = contents(made, name);
+    const path = join(root, folder, name);
+    const text = contents(join(made, folder), name);
     if (text === undefined) {
-      rmSync(join(gen, name));
+      rmSync(path);
       continue;
     }
-    mkdirSync(dirname(join(gen, name)), { recursive: true });
-    writeFileSync(join(gen, name), text);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
   }
 }
 
@@ -95,6 +104,7 @@ function differences(left, right) {
 }
 
 function filesOf(folder) {
+  if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(folder, join(entry.parentPath, entry.name)));

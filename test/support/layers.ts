@@ -21,4 +21,5 @@ export const testLayers: readonly TestLayer[] = [
   { name: "model", needsDist: false, timeoutMs: 60 * second },
   { name: "e2e", needsDist: true, timeoutMs: 30 * second },
   { name: "fault", needsDist: true, timeoutMs: 60 * second },
+  { name: "docs", needsDist: true, timeoutMs: 60 * second },
 ];
