@@ -69,7 +69,8 @@ async function keyLife(client: ForeignClient): Promise<void> {
   const unknownId = newId("key", Date.now(), new Uint8Array(10).fill(9));
   const unknown = await ok("VerifyCredential", { credential: formatIssuedKey(prefix, unknownId, otherSecret) });
   expect(wrongSecret.code).toBe("VERIFICATION_CODE_NOT_FOUND");
-  expect(wrongSecret).toEqual(unknown);
+  // But for the age of what the server knows, which moves with the clock.
+  expect({ ...wrongSecret, age: undefined }).toEqual({ ...unknown, age: undefined });
 
   const rotated = await ok("RotateApiKey", { keyId, gracePeriod: "3600s" });
   expect(rotated.apiKey.id).toBe(keyId);
