@@ -127,20 +127,10 @@ export function ambiguousPrefixes(prefixes: CredentialPrefixes): readonly string
 }
 
 /**
- * A regular expression, for secret scanners, that finds issued keys of any prefix; see `issuedKeyScannerDocs`. It needs
+ * A regular expression, for secret scanners, that finds issued keys of any prefix; the README says how to use it. It needs
  * no look-around and no back-references, so RE2 and Hyperscan take it; every repetition is bounded.
  */
 export const issuedKeyScannerPattern = "\\b[a-z][a-z0-9_]{0,18}[a-z0-9]_[0-7][0-9a-hjkmnp-tv-z]{25}[0-9A-Za-z]{49}\\b";
-
-/** How to use the scanner's pattern: text for the documentation. */
-export const issuedKeyScannerDocs = `Issued keys match
-
-    ${issuedKeyScannerPattern}
-
-To rule out false findings, compare the last 6 characters with the CRC-32 (IEEE) of all characters before them, in
-base62 (0-9A-Za-z) with leading zeros. To find the keys of one tenant only, put its prefixes in place of the first part,
-as (ichor_sk|acme_live). Keys with a public prefix, as ichor_pk, are meant to be seen. The 26 characters after the prefix
-are those of the key's id: key_ and these characters name the key to revoke.`;
 
 function macaroonPrefixOf(text: string, prefixes: CredentialPrefixes): string | undefined {
   const begins = (prefix: string) => text.startsWith(prefix) && text[prefix.length] === "_";
