@@ -19,5 +19,7 @@ export function describeCallError(error: ConnectError, json: boolean): string {
     });
   }
   const lines = violations.map(({ field, description }) => `  - ${field} ${description}`);
-  return [`ichor: ${info?.reason ?? Code[error.code]}: ${error.rawMessage}`, ...lines].join("\n");
+  const unreached =
+    info === undefined && error.code === Code.Unavailable ? " (ICHOR_URL says where the server is)" : "";
+  return [`ichor: ${info?.reason ?? Code[error.code]}: ${error.rawMessage}${unreached}`, ...lines].join("\n");
 }

@@ -180,7 +180,9 @@ describe("a client command is refused", () => {
 
   it("by a server that isn't there, as a failure and not as a no", () => {
     const env = { ICHOR_CREDENTIAL: "x", ICHOR_URL: "http://127.0.0.1:1" };
-    expect(refusal(env, 3, ["keys", "get", keyId])).toMatch(/ECONNREFUSED/);
+    expect(refusal(env, 3, ["keys", "get", keyId])).toMatch(
+      /^Unavailable: .*ECONNREFUSED.* \(ICHOR_URL says where the server is\)$/,
+    );
   });
 });
 
