@@ -15,9 +15,9 @@ export interface JwtSigner {
 
 /** Signs claims as a JWT in compact form. Throws TypeError if no verifier would read it: the claims were too large. */
 export async function signJwt(claims: JwtClaims, { kid, algorithm, privateKey }: JwtSigner): Promise<string> {
-  const { crit, ...header } = makeHeader(algorithm, kid, claims.cst !== undefined);
+  const header = makeHeader(algorithm, kid, claims.cst !== undefined);
   const text = await new CompactSign(Buffer.from(JSON.stringify(claims)))
-    .setProtectedHeader({ ...header, ...(crit && { crit: [...crit] }) })
+    .setProtectedHeader(header.crit ? { ...header, crit: [...header.crit] } : { alg: header.alg, kid, typ: header.typ })
     .sign(privateKey, { crit: { [constraintsExtension]: true } });
   if (readJwt(text) === undefined) throw new TypeError("the claims are too large for a token");
   return text;
