@@ -3,6 +3,10 @@ import { type DescMessage, type MessageInitShape, type MessageShape, toJson } fr
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import {
+  DeleteApiKeyResponseSchema,
+  DisableApiKeyResponseSchema,
+  EnableApiKeyResponseSchema,
+  EndGracePeriodResponseSchema,
   GetApiKeyResponseSchema,
   type IssueApiKeyRequestSchema,
   IssueApiKeyResponseSchema,
@@ -23,15 +27,15 @@ export function addKeysCommands(program: Command, io: CliIo): void {
     .command("issue")
     .description("make a key and print its credential, this once")
     .requiredOption("--name <name>", "name for people")
-    .option("--owner <id>", "who or what the key belongs to", "")
-    .option("--scope <scope...>", "granted scopes", [])
+    .option("--owner <id>", "who or what the key belongs to")
+    .option("--scope <scope...>", "granted scopes")
     .option("--ttl <span>", "life, as 30d (default: the tenant's)", parseSpan)
     .option("--never-expires", "live for ever, if the tenant allows it")
     .option("--public", "a key that may stand in a browser or an app")
-    .option("--prefix <prefix>", "one of the tenant's prefixes", "")
-    .option("--cidr <network...>", "networks that may use the key", [])
-    .option("--label <name=value...>", "labels", [])
-    .option("--request-id <id>", "makes the call repeatable", "")
+    .option("--prefix <prefix>", "one of the tenant's prefixes")
+    .option("--cidr <network...>", "networks that may use the key")
+    .option("--label <name=value...>", "labels")
+    .option("--request-id <id>", "makes the call repeatable")
     .action(async (options: IssueOptions) => {
       const response = await adminClient(io).issueApiKey(issueRequest(options));
       print(IssueApiKeyResponseSchema, response, [...keyLines(response.apiKey), `credential  ${response.credential}`]);
@@ -48,9 +52,9 @@ export function addKeysCommands(program: Command, io: CliIo): void {
     .command("verify")
     .description("say whether a credential, read from standard input or a file, allows a request; exit status 1 if not")
     .option("--credential-file <file>", "file that holds the credential; - is standard input", "-")
-    .option("--scope <scope...>", "required scopes", [])
-    .option("--audience <audience>", "who asks", "")
-    .option("--client-ip <address>", "address of the client", "")
+    .option("--scope <scope...>", "required scopes")
+    .option("--audience <audience>", "who asks")
+    .option("--client-ip <address>", "address of the client")
     .action(async (options) => {
       const credential =
         options.credentialFile === "-" ? await readText(io.stdin) : readFileSync(options.credentialFile, "utf8").trim();
@@ -76,7 +80,7 @@ export function addKeysCommands(program: Command, io: CliIo): void {
     .description("make a new secret and print the new credential, this once")
     .argument("<key-id>")
     .option("--grace <span>", "how long older secrets still verify, as 1h (default 24h); 0s ends them now", parseSpan)
-    .option("--request-id <id>", "makes the call repeatable", "")
+    .option("--request-id <id>", "makes the call repeatable")
     .action(async (keyId: string, options) => {
       const response = await adminClient(io).rotateApiKey({
         keyId,
@@ -90,7 +94,7 @@ export function addKeysCommands(program: Command, io: CliIo): void {
     .description("end a key for ever")
     .argument("<key-id>")
     .option("--reason <reason>", "why, as key_compromise", "unspecified")
-    .option("--comment <text>", "for people", "")
+    .option("--comment <text>", "for people")
     .action(async (keyId: string, options) => {
       const reason = RevocationReason[String(options.reason).toUpperCase() as keyof typeof RevocationReason];
       if (reason === undefined)
@@ -101,23 +105,56 @@ export function addKeysCommands(program: Command, io: CliIo): void {
       const response = await adminClient(io).revokeApiKey({ keyId, reason, comment: options.comment });
       print(RevokeApiKeyResponseSchema, response, keyLines(response.apiKey));
     });
+  addStateCommands(keys, io, print);
+}
+
+/** The commands that name a key and nothing else. */
+function addStateCommands(keys: Command, io: CliIo, print: Print): void {
+  const command = (name: string, description: string, run: (keyId: string) => Promise<void>) =>
+    keys.command(name).description(description).argument("<key-id>").action(run);
+  command("end-grace", "end older secrets now", async (keyId) => {
+    const response = await adminClient(io).endGracePeriod({ keyId });
+    print(EndGracePeriodResponseSchema, response, keyLines(response.apiKey));
+  });
+  command("disable", "suspend a key", async (keyId) => {
+    const response = await adminClient(io).disableApiKey({ keyId });
+    print(DisableApiKeyResponseSchema, response, keyLines(response.apiKey));
+  });
+  command("enable", "resume a suspended key", async (keyId) => {
+    const response = await adminClient(io).enableApiKey({ keyId });
+    print(EnableApiKeyResponseSchema, response, keyLines(response.apiKey));
+  });
+  command("delete", "remove a revoked or expired key", async (keyId) => {
+    const response = await adminClient(io).deleteApiKey({ keyId });
+    print(DeleteApiKeyResponseSchema, response, [`deleted     ${keyId}`]);
+  });
 }
 
 interface IssueOptions {
   readonly name: string;
-  readonly owner: string;
-  readonly scope: string[];
+  readonly owner?: string;
+  readonly scope?: string[];
   readonly ttl?: ReturnType<typeof parseSpan>;
   readonly neverExpires?: boolean;
   readonly public?: boolean;
-  readonly prefix: string;
-  readonly cidr: string[];
-  readonly label: string[];
-  readonly requestId: string;
+  readonly prefix?: string;
+  readonly cidr?: string[];
+  readonly label?: string[];
+  readonly requestId?: string;
 }
 
 function issueRequest(options: IssueOptions): MessageInitShape<typeof IssueApiKeyRequestSchema> {
-  const { name, owner, scope, ttl, neverExpires, prefix, cidr, label, requestId } = options;
+  const {
+    name,
+    owner = "",
+    scope = [],
+    ttl,
+    neverExpires,
+    prefix = "",
+    cidr = [],
+    label = [],
+    requestId = "",
+  } = options;
   if (ttl !== undefined && neverExpires)
     throw new CommandEnd(exitStatus.usage, "--ttl and --never-expires exclude each other");
   return {

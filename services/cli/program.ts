@@ -8,7 +8,7 @@ import { addServerCommands } from "./serve.ts";
 /** Runs one command line (without node and script) and gives its exit status. Never throws for a fault of the user. */
 export async function runCommandLine(args: readonly string[], io: CliIo): Promise<number> {
   const program = new Command("ichor")
-    .description("API-key server: long-lived keys, short-lived tokens that verify offline, streamed revocations")
+    .description("API-key server: issues, verifies, rotates and revokes API keys")
     .option("--json", "print JSON instead of text")
     .showHelpAfterError("(ichor --help lists the commands)")
     .exitOverride()

@@ -1,11 +1,11 @@
-import { spawnSync } from "node:child_process";
 import { chmodSync, cpSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { makeCertificate } from "../support/certificate.ts";
-import { plainEnvironment, startServer, temporaryFolder } from "../support/server-process.ts";
+import { runIchor } from "../support/command-line.ts";
+import { startServer, temporaryFolder } from "../support/server-process.ts";
 
 const main = new URL("../../dist/services/main.js", import.meta.url).pathname;
 
@@ -17,15 +17,10 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-/** Runs `ichor` to its end; a server that starts all the same is killed, and has no status. */
+/** Runs `ichor` on the test's folder. */
 function ichor(args: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  return spawnSync(process.execPath, [main, ...args], {
-    cwd: folder.path,
-    env: { ...plainEnvironment(), ICHOR_DATA_DIR: dataDir, ICHOR_LISTEN: "127.0.0.1:0", ...env },
-    encoding: "utf8",
-    timeout: 20_000,
-    killSignal: "SIGKILL",
-  });
+  const own = { ICHOR_DATA_DIR: dataDir, ICHOR_LISTEN: "127.0.0.1:0" };
+  return runIchor(args, { cwd: folder.path, env: { ...own, ...env } });
 }
 
 /** What a start that is refused says: one sentence or list on stderr, no stack. */
