@@ -40,6 +40,21 @@ export interface Revocation {
   readonly timeMs: number;
 }
 
+export type TokenFormat = "JWT" | "MACAROON";
+
+/** What may be derived from a key, beyond what the key itself bounds. */
+export interface DerivePolicy {
+  readonly enabled: boolean;
+  /** Empty: all. */
+  readonly formats: readonly TokenFormat[];
+  /** Absent: the tenant's. */
+  readonly maxTtlSeconds?: number;
+  /** Empty: any that the key allows. */
+  readonly audiences: readonly string[];
+  /** Names of claims that a holder may set. */
+  readonly customClaims: readonly string[];
+}
+
 /** A long-lived credential as stored. Times in ms since the epoch. */
 export interface ApiKey {
   readonly id: KeyId;
@@ -61,6 +76,8 @@ export interface ApiKey {
   /** CIDR notation; empty: any network. */
   readonly allowedCidrs: readonly string[];
   readonly constraints: Constraints;
+  /** Absent: the default of its visibility; see derive-policy.ts. */
+  readonly derivePolicy?: DerivePolicy;
   /** Tokens derived under a lower epoch are dead. */
   readonly tokenEpoch: number;
   readonly revocation?: Revocation;

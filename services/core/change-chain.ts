@@ -1,9 +1,20 @@
 import type { ApiKey } from "./api-key.ts";
 import type { AuditEvent } from "./audit-event.ts";
 import { type CanonicalValue, canonicalJson } from "./canonical-json.ts";
-import type { ChainHash, Change, KeyEvent, TenantEvent } from "./change.ts";
+import type {
+  ChainHash,
+  Change,
+  KeyEvent,
+  SecretEvent,
+  SigningKeyEvent,
+  TenantEvent,
+  TokenEvent,
+  TokenRevocation,
+} from "./change.ts";
 import { sha256 } from "./digest.ts";
-import { isKeyId, isTenantId } from "./ids.ts";
+import { isKeyId, isTenantId, parseId } from "./ids.ts";
+import type { SigningKey } from "./signing-key.ts";
+import type { Tenant } from "./tenant.ts";
 
 /** The hash before revision 1: 32 zero bytes. Not to be written to. */
 export const genesisHash: ChainHash = new Uint8Array(32);
@@ -60,16 +71,27 @@ export function decodeChange(bytes: Uint8Array): Change {
  * is the revision, which is the chain's.
  */
 export function keyDigest(key: ApiKey): Uint8Array {
-  const { revision: _, secretVersions, revocation, constraints, ...rest } = key;
+  const { revision: _, secretVersions, revocation, constraints, derivePolicy, ...rest } = key;
   const versions = secretVersions.map(({ digest: _, pepperId: __, ...version }) => version);
   return sha256(
     canonicalJson({
       ...rest,
       constraints: { ...constraints },
+      derivePolicy: derivePolicy && { ...derivePolicy },
       revocation: revocation && { ...revocation },
       secretVersions: versions,
     }),
   );
+}
+
+/** Gives the SHA-256 of a tenant, 32 bytes, for the audit trail. */
+export function tenantDigest({ settings, ...rest }: Tenant): Uint8Array {
+  return sha256(canonicalJson({ ...rest, settings: { ...settings } }));
+}
+
+/** Gives the SHA-256 of signing keys, 32 bytes, for the audit trail. */
+export function signingKeysDigest(keys: readonly SigningKey[]): Uint8Array {
+  return sha256(canonicalJson(keys.map(({ publicJwk, ...key }) => ({ ...key, publicJwk: { ...publicJwk } }))));
 }
 
 const keyEvents: Readonly<Record<KeyEvent, true>> = {
@@ -81,24 +103,72 @@ const keyEvents: Readonly<Record<KeyEvent, true>> = {
   enabled: true,
   revoked: true,
   deleted: true,
+  tokens_revoked: true,
 };
 const tenantEvents: Readonly<Record<TenantEvent, true>> = {
   created: true,
   changed: true,
   disabled: true,
   enabled: true,
+  tokens_revoked: true,
 };
+const secretEvents: Readonly<Record<SecretEvent, true>> = { pepper_added: true, macaroon_master_added: true };
+const signingKeyEvents: Readonly<Record<SigningKeyEvent, true>> = {
+  created: true,
+  rotated: true,
+  compromised: true,
+  removed: true,
+};
+const tokenEvents: Readonly<Record<TokenEvent, true>> = { revoked: true, forgotten: true };
 
 function parseChange(value: unknown): Change | undefined {
   if (typeof value !== "object" || value === null) return undefined;
-  const { kind, event, tenantId, keyIds } = value as Readonly<Record<string, CanonicalValue | undefined>>;
+  const fields = value as Readonly<Record<string, CanonicalValue | undefined>>;
+  const { kind, event, tenantId } = fields;
   if (typeof event !== "string") return undefined;
-  if (kind === "secret") return event === "pepper_added" ? { kind, event } : undefined;
+  if (kind === "secret") return isEvent(secretEvents, event) ? { kind, event } : undefined;
   if (typeof tenantId !== "string" || !isTenantId(tenantId)) return undefined;
-  if (kind === "tenant") return isEvent(tenantEvents, event) ? { kind, tenantId, event } : undefined;
-  if (kind !== "key" || !isEvent(keyEvents, event) || !Array.isArray(keyIds)) return undefined;
-  const ids = keyIds.filter((id) => typeof id === "string" && isKeyId(id));
-  return ids.length === keyIds.length ? { kind, tenantId, event, keyIds: ids } : undefined;
+  switch (kind) {
+    case "tenant":
+      return isEvent(tenantEvents, event) ? { kind, tenantId, event } : undefined;
+    case "key": {
+      const keyIds = listOf(fields.keyIds, (id) => (typeof id === "string" && isKeyId(id) ? id : undefined));
+      return keyIds && isEvent(keyEvents, event) ? { kind, tenantId, event, keyIds } : undefined;
+    }
+    case "signing_key": {
+      const signingKeyIds = listOf(fields.signingKeyIds, (id) =>
+        typeof id === "string" ? parseId("sig", id) : undefined,
+      );
+      return signingKeyIds && isEvent(signingKeyEvents, event) ? { kind, tenantId, event, signingKeyIds } : undefined;
+    }
+    case "audience_key": {
+      const { audience } = fields;
+      return event === "rotated" && typeof audience === "string" ? { kind, tenantId, event, audience } : undefined;
+    }
+    case "token": {
+      const tokens = listOf(fields.tokens, parseRevocation);
+      return tokens && isEvent(tokenEvents, event) ? { kind, tenantId, event, tokens } : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** The list, each item parsed; undefined if it is none or has an item that is none. */
+function listOf<T>(value: unknown, parse: (item: unknown) => T | undefined): readonly T[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const items = value.map(parse);
+  return items.every((item) => item !== undefined) ? items : undefined;
+}
+
+function parseRevocation(value: unknown): TokenRevocation | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { keyId, tokenId, forgetTimeMs } = value as Readonly<Record<string, unknown>>;
+  if (typeof keyId !== "string" || !isKeyId(keyId) || typeof tokenId !== "string") return undefined;
+  const parsed = parseId("tok", tokenId);
+  return parsed && Number.isSafeInteger(forgetTimeMs)
+    ? { keyId, tokenId: parsed, forgetTimeMs: forgetTimeMs as number }
+    : undefined;
 }
 
 function isEvent<E extends string>(events: Readonly<Record<E, true>>, event: string): event is E {

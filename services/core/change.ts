@@ -1,10 +1,24 @@
-import type { KeyId, TenantId } from "./ids.ts";
+import type { KeyId, SigningKeyId, TenantId, TokenId } from "./ids.ts";
 
 /** What one mutating transaction did, for caches and subscribers. One per transaction, however many keys it touched. */
 export type Change =
   | { readonly kind: "key"; readonly tenantId: TenantId; readonly event: KeyEvent; readonly keyIds: readonly KeyId[] }
   | { readonly kind: "tenant"; readonly tenantId: TenantId; readonly event: TenantEvent }
-  | { readonly kind: "secret"; readonly event: "pepper_added" };
+  | { readonly kind: "secret"; readonly event: SecretEvent }
+  | {
+      readonly kind: "signing_key";
+      readonly tenantId: TenantId;
+      readonly event: SigningKeyEvent;
+      /** All whose state changed, new ones among them. */
+      readonly signingKeyIds: readonly SigningKeyId[];
+    }
+  | { readonly kind: "audience_key"; readonly tenantId: TenantId; readonly event: "rotated"; readonly audience: string }
+  | {
+      readonly kind: "token";
+      readonly tenantId: TenantId;
+      readonly event: TokenEvent;
+      readonly tokens: readonly TokenRevocation[];
+    };
 
 export type KeyEvent =
   | "issued"
@@ -14,9 +28,27 @@ export type KeyEvent =
   | "disabled"
   | "enabled"
   | "revoked"
-  | "deleted";
+  | "deleted"
+  /** The token epoch was raised. */
+  | "tokens_revoked";
 
-export type TenantEvent = "created" | "changed" | "disabled" | "enabled";
+/** `tokens_revoked`: those issued before a time ended. */
+export type TenantEvent = "created" | "changed" | "disabled" | "enabled" | "tokens_revoked";
+
+export type SecretEvent = "pepper_added" | "macaroon_master_added";
+
+export type SigningKeyEvent = "created" | "rotated" | "compromised" | "removed";
+
+/** `forgotten`: they have ended by themselves. */
+export type TokenEvent = "revoked" | "forgotten";
+
+/** A derived token that was revoked by itself. */
+export type TokenRevocation = {
+  readonly keyId: KeyId;
+  readonly tokenId: TokenId;
+  /** From when on it needn't be remembered, ms since the epoch. */
+  readonly forgetTimeMs: number;
+};
 
 /** A digest of the change log up to and including a revision, 32 bytes. */
 export type ChainHash = Uint8Array;

@@ -62,6 +62,11 @@ export function idBytes(id: Id): Uint8Array {
   return bytes;
 }
 
+/** Gives the time that an id was made at, in ms since the epoch, as who made it said (RFC 9562 section 5.7). */
+export function idTimeMs(id: Id): number {
+  return Buffer.from(idBytes(id)).readUIntBE(0, 6);
+}
+
 /** Gives the id of this kind that has these 16 bytes. */
 export function idFromBytes<P extends IdPrefix>(prefix: P, bytes: Uint8Array): Id<P> {
   return `${prefix}_${encodeBase32(bytes)}` as Id<P>;

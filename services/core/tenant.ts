@@ -1,4 +1,5 @@
 import type { TenantId } from "./ids.ts";
+import type { JwtAlgorithm } from "./jwt/algorithms.ts";
 
 /** Suspended tenants keep their keys; nothing of them verifies. */
 export type TenantState = "ACTIVE" | "DISABLED";
@@ -23,6 +24,12 @@ export interface TenantSettings {
   readonly tokenTtlSeconds: number;
   /** Longest life of a derived token, at most 24 h. */
   readonly tokenTtlMaxSeconds: number;
+  /** Algorithm of new signing keys. */
+  readonly signingAlgorithm: JwtAlgorithm;
+  /** How long a signing key signs before the next takes its place. */
+  readonly signingKeyPeriodSeconds: number;
+  /** Whether keys may rotate themselves. */
+  readonly selfRotationAllowed: boolean;
 }
 
 /** The isolation boundary, and the issuer of its tokens. */
@@ -35,6 +42,8 @@ export interface Tenant {
   readonly settings: TenantSettings;
   readonly createTimeMs: number;
   readonly updateTimeMs: number;
+  /** Tokens issued before, in ms since the epoch, are dead; absent: none. */
+  readonly tokensIssuedBeforeMs?: number;
 }
 
 const daySeconds = 86_400;
@@ -53,6 +62,9 @@ export const defaultTenantSettings: TenantSettings = {
   neverExpiresAllowed: true,
   tokenTtlSeconds: 15 * 60,
   tokenTtlMaxSeconds: daySeconds,
+  signingAlgorithm: "EdDSA",
+  signingKeyPeriodSeconds: 30 * daySeconds,
+  selfRotationAllowed: true,
 };
 
 const slugPattern = /^[a-z][a-z0-9-]{0,62}$/;
@@ -60,4 +72,9 @@ const slugPattern = /^[a-z][a-z0-9-]{0,62}$/;
 /** Whether the text may be a tenant's slug: `[a-z][a-z0-9-]{0,62}`. A slug is never a tenant id, which has a `_`. */
 export function isTenantSlug(text: string): boolean {
   return slugPattern.test(text);
+}
+
+/** Gives the issuer of a tenant's tokens (RFC 8414): the base URL for tenant `default`, `<base>/t/<tenant id>` for another. */
+export function issuerOf(baseUrl: string, tenant: Pick<Tenant, "id" | "slug">): string {
+  return tenant.slug === defaultTenantSlug ? baseUrl : `${baseUrl}/t/${tenant.id}`;
 }

@@ -35,6 +35,17 @@ export const outcomeOfReason: Readonly<Record<ErrorReason, Outcome>> = {
   DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, level: "warn" },
   INTERNAL: { code: Code.Internal, level: "error" },
   TENANT_DISABLED: { code: Code.FailedPrecondition, level: "info" },
+  ETAG_MISMATCH: { code: Code.Aborted, level: "info" },
+  DERIVATION_NOT_ALLOWED: { code: Code.PermissionDenied, level: "info" },
+  PARENT_REFUSED: { code: Code.FailedPrecondition, level: "info" },
+  CREDENTIAL_KIND_NOT_ALLOWED: { code: Code.PermissionDenied, level: "warn" },
+  SECRET_SUPERSEDED: { code: Code.PermissionDenied, level: "info" },
+  SELF_ROTATION_NOT_ALLOWED: { code: Code.PermissionDenied, level: "info" },
+  TOO_MANY_TOKEN_REVOCATIONS: { code: Code.ResourceExhausted, level: "info" },
+  SIGNING_KEY_NOT_FOUND: { code: Code.NotFound, level: "info" },
+  NEXT_KEY_TOO_YOUNG: { code: Code.FailedPrecondition, level: "info" },
+  TENANT_ALREADY_EXISTS: { code: Code.AlreadyExists, level: "info" },
+  DEFAULT_TENANT: { code: Code.FailedPrecondition, level: "info" },
 };
 
 type OutgoingDetails = NonNullable<ConstructorParameters<typeof ConnectError>[3]>;

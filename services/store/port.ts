@@ -3,6 +3,7 @@ import type { AuditEvent } from "../core/audit-event.ts";
 import type { Change, ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Tenant } from "../core/tenant.ts";
+import type { TokenReads, TokenWrites } from "./token-port.ts";
 
 /** A secret at rest, sealed under the master key (see keyring/seal.ts). */
 export interface SealedSecret {
@@ -46,7 +47,12 @@ export interface StoreReads {
   getKey(id: KeyId): Promise<ApiKey | undefined>;
   /** Unconstrained keys with the scope `ichor:*` in tenant `default` that are neither disabled, revoked nor expired at `nowMs`. */
   liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]>;
-  listSealedSecrets(purpose: string): Promise<readonly SealedSecret[]>;
+  /** Those of one tenant if it is named, else of all, those of the whole store among them. */
+  listSealedSecrets(purpose: string, tenantId?: TenantId): Promise<readonly SealedSecret[]>;
+  /** By slug, those after `afterSlug`. */
+  listTenants(afterSlug: string, limit: number): Promise<readonly Tenant[]>;
+  /** What derived tokens need. */
+  readonly tokens: TokenReads;
   /**
    * Entries with a revision above `after`, ascending; may have gaps at the end that later reads fill. Those whose payload
    * was compacted aren't among them; the newest entry never is.
@@ -66,6 +72,9 @@ export interface StoreTransaction extends StoreReads {
   updateKey(key: ApiKey): Promise<void>;
   deleteKey(id: KeyId): Promise<void>;
   insertSealedSecret(secret: SealedSecret): Promise<void>;
+  /** Erases a secret; nothing if it is gone. */
+  deleteSealedSecret(id: string): Promise<void>;
+  readonly tokens: TokenWrites;
   /** Takes the place of an older record of the same call. */
   insertIdempotencyRecord(record: IdempotencyRecord): Promise<void>;
   /** Erases the sealed answers about a key, so that no dead secret can be replayed. */
@@ -108,5 +117,12 @@ export interface Store extends StoreReads {
     toPepperId: string,
     digest: Uint8Array,
   ): Promise<boolean>;
+  /** Secrets that are sealed under another master key, by id; those after `afterId`. */
+  secretsNotUnder(masterKeyId: string, afterId: string, limit: number): Promise<readonly SealedSecret[]>;
+  /**
+   * Puts another sealing of the same secret in the place of `from`: a compare-and-set outside the log, since no decision
+   * depends on it. False if someone else was faster.
+   */
+  resealSecret(from: SealedSecret, to: Pick<SealedSecret, "masterKeyId" | "sealed">): Promise<boolean>;
   close(): Promise<void>;
 }

@@ -6,6 +6,7 @@ import { rootScope } from "../core/scopes.ts";
 import { defaultTenantSlug, type Tenant } from "../core/tenant.ts";
 import type { IdempotencyKey, IdempotencyRecord, SealedSecret, StoreReads } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
+import { PrismaTokens } from "./prisma-tokens.ts";
 import { changeRowsOf, idempotencyRecordOf, sealedSecretOf, tenantOf } from "./rows.ts";
 
 /** What reads and writes go through: the client, or one of its transactions. */
@@ -17,9 +18,11 @@ export const headRowId = "head";
 /** The reads of the port over Prisma: of committed state, or within a transaction of its own writes. */
 export abstract class PrismaReads implements StoreReads {
   protected readonly db: Db;
+  readonly tokens: PrismaTokens;
 
   constructor(db: Db) {
     this.db = db;
+    this.tokens = new PrismaTokens(db);
   }
 
   head(): Promise<Head> {
@@ -54,10 +57,18 @@ export abstract class PrismaReads implements StoreReads {
     });
   }
 
-  listSealedSecrets(purpose: string): Promise<readonly SealedSecret[]> {
+  listSealedSecrets(purpose: string, tenantId?: TenantId): Promise<readonly SealedSecret[]> {
     return answering(async () => {
-      const rows = await this.db.sealedSecret.findMany({ where: { purpose }, orderBy: { id: "asc" } });
+      const where = { purpose, ...(tenantId !== undefined && { tenantId }) };
+      const rows = await this.db.sealedSecret.findMany({ where, orderBy: { id: "asc" } });
       return rows.map(sealedSecretOf);
+    });
+  }
+
+  listTenants(afterSlug: string, limit: number): Promise<readonly Tenant[]> {
+    return answering(async () => {
+      const where = { slug: { gt: afterSlug } };
+      return (await this.db.tenant.findMany({ where, orderBy: { slug: "asc" }, take: limit })).map(tenantOf);
     });
   }
 

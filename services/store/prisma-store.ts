@@ -6,10 +6,11 @@ import { auditBytes, chainHash, changeBytes } from "../core/change-chain.ts";
 import { sha256 } from "../core/digest.ts";
 import { type KeyId, newId } from "../core/ids.ts";
 import type { StoreDeps } from "./deps.ts";
-import type { Committed, Mutation, Store, StoreReads, StoreTransaction } from "./port.ts";
+import type { Committed, Mutation, SealedSecret, Store, StoreReads, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
 import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";
 import { insertRows, PrismaTransaction } from "./prisma-transaction.ts";
+import { sealedSecretOf } from "./rows.ts";
 
 /** Longest that one mutating transaction may take; then it is rolled back. */
 const transactionTimeoutMs = 30_000;
@@ -78,6 +79,27 @@ export class PrismaStore extends PrismaReads implements Store {
       this.#backend.client.secretVersion.updateMany({
         where: { keyId, number, pepperId: fromPepperId },
         data: { pepperId: toPepperId, digest: digest as Uint8Array<ArrayBuffer> },
+      }),
+    );
+    return count === 1;
+  }
+
+  secretsNotUnder(masterKeyId: string, afterId: string, limit: number): Promise<readonly SealedSecret[]> {
+    return answering(async () => {
+      const rows = await this.#backend.client.sealedSecret.findMany({
+        where: { masterKeyId: { not: masterKeyId }, id: { gt: afterId } },
+        orderBy: { id: "asc" },
+        take: limit,
+      });
+      return rows.map(sealedSecretOf);
+    });
+  }
+
+  async resealSecret(from: SealedSecret, to: Pick<SealedSecret, "masterKeyId" | "sealed">): Promise<boolean> {
+    const { count } = await answering(() =>
+      this.#backend.client.sealedSecret.updateMany({
+        where: { id: from.id, masterKeyId: from.masterKeyId },
+        data: { masterKeyId: to.masterKeyId, sealed: to.sealed as Uint8Array<ArrayBuffer> },
       }),
     );
     return count === 1;

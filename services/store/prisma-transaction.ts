@@ -84,6 +84,12 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
     return answering(() => insertRows(this.db, "sealed_secret", [sealedSecretRowOf(secret)]));
   }
 
+  deleteSealedSecret(id: string): Promise<void> {
+    return answering(async () => {
+      await this.db.sealedSecret.deleteMany({ where: { id } });
+    });
+  }
+
   insertIdempotencyRecord(record: IdempotencyRecord): Promise<void> {
     return answering(async () => {
       const { tenantId, callerKeyId, method, requestId } = record;

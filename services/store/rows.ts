@@ -2,7 +2,7 @@ import type { ApiKey, KeyKind, KeyState, RevocationReason, SecretVersion, Visibi
 import type { ChangeRow } from "../core/change.ts";
 import { decodeChange } from "../core/change-chain.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
-import type { Tenant, TenantState } from "../core/tenant.ts";
+import { defaultTenantSettings, type Tenant, type TenantState } from "../core/tenant.ts";
 import type { IdempotencyRecord, SealedSecret } from "./port.ts";
 
 /** An integer column: a bigint from Prisma, a number from the driver. */
@@ -27,6 +27,7 @@ export interface KeyRow {
   readonly allowedCidrs: string;
   readonly constraints: string;
   readonly tokenEpoch: Int;
+  readonly derivePolicy: string | null;
   readonly revocationReason: string | null;
   readonly revocationComment: string | null;
   readonly revocationTimeMs: Int | null;
@@ -60,6 +61,7 @@ export function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKe
     ...(row.expireTimeMs !== null && { expireTimeMs: Number(row.expireTimeMs) }),
     allowedCidrs: JSON.parse(row.allowedCidrs),
     constraints: JSON.parse(row.constraints),
+    ...(row.derivePolicy !== null && { derivePolicy: JSON.parse(row.derivePolicy) }),
     tokenEpoch: Number(row.tokenEpoch),
     ...(row.revocationReason !== null && {
       revocation: {
@@ -103,6 +105,7 @@ export function keyRowOf(key: ApiKey) {
     allowedCidrs: JSON.stringify(key.allowedCidrs),
     constraints: JSON.stringify(key.constraints),
     tokenEpoch: key.tokenEpoch,
+    derivePolicy: key.derivePolicy === undefined ? null : JSON.stringify(key.derivePolicy),
     revocationReason: key.revocation?.reason ?? null,
     revocationComment: key.revocation?.comment ?? null,
     revocationTimeMs: nullableInt(key.revocation?.timeMs),
@@ -124,16 +127,18 @@ export function secretVersionRowOf(key: ApiKey, version: SecretVersion) {
 
 export function tenantOf(
   row: Readonly<Record<"id" | "slug" | "name" | "state" | "settings", string>> &
-    Readonly<Record<"createTimeMs" | "updateTimeMs", Int>>,
+    Readonly<Record<"createTimeMs" | "updateTimeMs", Int>> & { readonly tokensIssuedBeforeMs: Int | null },
 ): Tenant {
   return {
     id: row.id as TenantId,
     slug: row.slug,
     name: row.name,
     state: row.state as TenantState,
-    settings: JSON.parse(row.settings),
+    // What a setting is that an older version didn't know.
+    settings: { ...defaultTenantSettings, ...JSON.parse(row.settings) },
     createTimeMs: Number(row.createTimeMs),
     updateTimeMs: Number(row.updateTimeMs),
+    ...(row.tokensIssuedBeforeMs !== null && { tokensIssuedBeforeMs: Number(row.tokensIssuedBeforeMs) }),
   };
 }
 
@@ -146,6 +151,7 @@ export function tenantRowOf(tenant: Tenant) {
     settings: JSON.stringify(tenant.settings),
     createTimeMs: BigInt(tenant.createTimeMs),
     updateTimeMs: BigInt(tenant.updateTimeMs),
+    tokensIssuedBeforeMs: nullableInt(tenant.tokensIssuedBeforeMs),
   };
 }
 

@@ -18,7 +18,7 @@ interface KeyWithVersionRow extends KeyRow {
 const keySql = `
   SELECT k.id, k.tenant_id AS tenantId, k.name, k.owner_id AS ownerId, k.scopes, k.metadata, k.labels, k.state,
     k.visibility, k.kind, k.prefix, k.create_time_ms AS createTimeMs, k.update_time_ms AS updateTimeMs,
-    k.expire_time_ms AS expireTimeMs, k.allowed_cidrs AS allowedCidrs, k.constraints, k.token_epoch AS tokenEpoch,
+    k.expire_time_ms AS expireTimeMs, k.allowed_cidrs AS allowedCidrs, k.constraints, k.token_epoch AS tokenEpoch, k.derive_policy AS derivePolicy,
     k.revocation_reason AS revocationReason, k.revocation_comment AS revocationComment,
     k.revocation_time_ms AS revocationTimeMs, k.revision,
     v.number AS versionNumber, v.digest AS versionDigest, v.pepper_id AS versionPepperId,

@@ -2,6 +2,7 @@ import type { ApiKey, SecretVersion } from "../../services/core/api-key.ts";
 import type { AuditEvent } from "../../services/core/audit-event.ts";
 import type { Change } from "../../services/core/change.ts";
 import { type KeyId, newId, type TenantId } from "../../services/core/ids.ts";
+import type { SigningKey } from "../../services/core/signing-key.ts";
 import { defaultTenantSettings, type Tenant } from "../../services/core/tenant.ts";
 import type { Mutation, StoreTransaction } from "../../services/store/port.ts";
 import { seededRandom } from "../fakes/random.ts";
@@ -71,10 +72,25 @@ export function fullKey(tenantId: TenantId): ApiKey {
     allowedCidrs: ["10.0.0.0/8", "2001:db8::/32"],
     constraints: { notBeforeMs: 0, audiences: [], scopes: ["x"], contextEquals: { region: "eu" } },
     tokenEpoch: 7,
+    derivePolicy: { enabled: true, formats: ["JWT"], maxTtlSeconds: 60, audiences: ["a"], customClaims: ["team"] },
     revocation: { reason: "KEY_COMPROMISE", comment: "leaked", timeMs: sampleTimeMs + 5 },
     secretVersions: [sampleVersion(3), sampleVersion(2, { graceEndTimeMs: sampleTimeMs + 1 })],
     revision: 9_007_199_254_740_991n,
   });
+}
+
+/** A signing key with the fewest fields. */
+export function sampleSigningKey(tenantId: TenantId, changes: Partial<SigningKey> = {}): SigningKey {
+  return {
+    id: newId("sig", sampleTimeMs, random(10)),
+    tenantId,
+    kid: Buffer.from(random(32)).toString("base64url"),
+    algorithm: "EdDSA",
+    state: "NEXT",
+    publicJwk: { kty: "OKP", crv: "Ed25519", x: "eA", alg: "EdDSA" },
+    createTimeMs: sampleTimeMs,
+    ...changes,
+  };
 }
 
 type Audit = Omit<AuditEvent, "id" | "timeMs">;

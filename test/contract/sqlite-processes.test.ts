@@ -46,7 +46,9 @@ describe("several processes on one SQLite file", () => {
       expect(new Set(children.flatMap(({ said }) => said.map(({ storeEpoch }) => storeEpoch))).size).toBe(1);
       expect(children.map(({ said }) => said[0]?.revision)).toEqual(["1", "1", "1"]);
       expect(await query("SELECT slug FROM tenant")).toEqual([{ slug: "default" }]);
-      expect(await query("SELECT purpose FROM sealed_secret")).toEqual([{ purpose: "pepper" }]);
+      expect(await query("SELECT purpose FROM sealed_secret ORDER BY purpose")).toEqual(
+        ["macaroon_master", "pepper", "signing_key", "signing_key"].map((purpose) => ({ purpose })),
+      );
       expect(await query("SELECT action FROM audit_event")).toEqual([{ action: "Bootstrap" }]);
       expect(await query("SELECT id FROM api_key")).toHaveLength(1);
       expect(await chainFaults({ query })).toEqual([]);

@@ -23,7 +23,7 @@ const live = tablesOfDatabase();
 
 describe("the schema that the migrations make on SQLite", () => {
   it("has the tables of the models", () => {
-    expect([...models.keys()]).toHaveLength(10);
+    expect([...models.keys()]).toHaveLength(13);
     expect([...live.keys()].sort()).toEqual([...models.keys()].sort());
   });
 

@@ -8,6 +8,12 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { ApiKey, Constraints, DerivePolicy, RateLimit, RevocationReason, Visibility } from "./api_key_pb.ts";
 import { file_ichor_v1_api_key } from "./api_key_pb.ts";
+import type { ListSigningKeysRequestSchema, ListSigningKeysResponseSchema, RevokeSigningKeyRequestSchema, RevokeSigningKeyResponseSchema, RotateAudienceKeyRequestSchema, RotateAudienceKeyResponseSchema, RotateSigningKeyRequestSchema, RotateSigningKeyResponseSchema } from "./signing_key_pb.ts";
+import { file_ichor_v1_signing_key } from "./signing_key_pb.ts";
+import type { CreateTenantRequestSchema, CreateTenantResponseSchema, DisableTenantRequestSchema, DisableTenantResponseSchema, EnableTenantRequestSchema, EnableTenantResponseSchema, GetTenantRequestSchema, GetTenantResponseSchema, ListTenantsRequestSchema, ListTenantsResponseSchema, UpdateTenantRequestSchema, UpdateTenantResponseSchema } from "./tenant_pb.ts";
+import { file_ichor_v1_tenant } from "./tenant_pb.ts";
+import type { RevokeTokenRequestSchema, RevokeTokenResponseSchema } from "./token_pb.ts";
+import { file_ichor_v1_token } from "./token_pb.ts";
 import type { VerifyCredentialRequest, VerifyCredentialRequestSchema, VerifyCredentialResponse, VerifyCredentialResponseSchema } from "./verification_pb.ts";
 import { file_ichor_v1_verification } from "./verification_pb.ts";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
@@ -16,7 +22,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file ichor/v1/admin_service.proto.
  */
 export const file_ichor_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxpY2hvci92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEghpY2hvci52MSLGBAoSSXNzdWVBcGlLZXlSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIb3duZXJfaWQYAiABKAkSDgoGc2NvcGVzGAMgAygJEigKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEjEKC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhcKDW5ldmVyX2V4cGlyZXMYBiABKAhIABIpCghtZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSOAoGbGFiZWxzGAggAygLMiguaWNob3IudjEuSXNzdWVBcGlLZXlSZXF1ZXN0LkxhYmVsc0VudHJ5EigKCnZpc2liaWxpdHkYCSABKA4yFC5pY2hvci52MS5WaXNpYmlsaXR5Eg4KBnByZWZpeBgKIAEoCRIVCg1hbGxvd2VkX2NpZHJzGAsgAygJEioKC2NvbnN0cmFpbnRzGAwgASgLMhUuaWNob3IudjEuQ29uc3RyYWludHMSKAoLcmF0ZV9saW1pdHMYDSADKAsyEy5pY2hvci52MS5SYXRlTGltaXQSLQoNZGVyaXZlX3BvbGljeRgOIAEoCzIWLmljaG9yLnYxLkRlcml2ZVBvbGljeRISCgpyZXF1ZXN0X2lkGA8gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKZXhwaXJhdGlvbiJeChNJc3N1ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEgoKY3JlZGVudGlhbBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyIiChBHZXRBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSI2ChFHZXRBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5IlQKHUJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXF1ZXN0EjMKCHJlcXVlc3RzGAEgAygLMiEuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlcXVlc3QiVwoeQmF0Y2hWZXJpZnlDcmVkZW50aWFsc1Jlc3BvbnNlEjUKCXJlc3BvbnNlcxgBIAMoCzIiLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXNwb25zZSKaAQoTUm90YXRlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKDnJldm9rZV9kZXJpdmVkGAMgASgISACIAQESEgoKcmVxdWVzdF9pZBgEIAEoCUIRCg9fcmV2b2tlX2Rlcml2ZWQiXwoUUm90YXRlQXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleRISCgpjcmVkZW50aWFsGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIjsKFUVuZEdyYWNlUGVyaW9kUmVxdWVzdBIOCgZrZXlfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJNChZFbmRHcmFjZVBlcmlvZFJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiOgoURGlzYWJsZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTAoVRGlzYWJsZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiOQoTRW5hYmxlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJLChRFbmFibGVBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIp8BChNSZXZva2VBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCRIqCgZyZWFzb24YAiABKA4yGi5pY2hvci52MS5SZXZvY2F0aW9uUmVhc29uEg8KB2NvbW1lbnQYAyABKAkSJwoEd2FpdBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpyZXF1ZXN0X2lkGAUgASgJIksKFFJldm9rZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiOQoTRGVsZXRlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIoChREZWxldGVBcGlLZXlSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAzLLBgoMQWRtaW5TZXJ2aWNlEkoKC0lzc3VlQXBpS2V5EhwuaWNob3IudjEuSXNzdWVBcGlLZXlSZXF1ZXN0Gh0uaWNob3IudjEuSXNzdWVBcGlLZXlSZXNwb25zZRJECglHZXRBcGlLZXkSGi5pY2hvci52MS5HZXRBcGlLZXlSZXF1ZXN0GhsuaWNob3IudjEuR2V0QXBpS2V5UmVzcG9uc2USWQoQVmVyaWZ5Q3JlZGVudGlhbBIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0GiIuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlc3BvbnNlEmsKFkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHMSJy5pY2hvci52MS5CYXRjaFZlcmlmeUNyZWRlbnRpYWxzUmVxdWVzdBooLmljaG9yLnYxLkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXNwb25zZRJNCgxSb3RhdGVBcGlLZXkSHS5pY2hvci52MS5Sb3RhdGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuUm90YXRlQXBpS2V5UmVzcG9uc2USUwoORW5kR3JhY2VQZXJpb2QSHy5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlcXVlc3QaIC5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlc3BvbnNlElAKDURpc2FibGVBcGlLZXkSHi5pY2hvci52MS5EaXNhYmxlQXBpS2V5UmVxdWVzdBofLmljaG9yLnYxLkRpc2FibGVBcGlLZXlSZXNwb25zZRJNCgxFbmFibGVBcGlLZXkSHS5pY2hvci52MS5FbmFibGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuRW5hYmxlQXBpS2V5UmVzcG9uc2USTQoMUmV2b2tlQXBpS2V5Eh0uaWNob3IudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlEk0KDERlbGV0ZUFwaUtleRIdLmljaG9yLnYxLkRlbGV0ZUFwaUtleVJlcXVlc3QaHi5pY2hvci52MS5EZWxldGVBcGlLZXlSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_ichor_v1_api_key, file_ichor_v1_verification]);
+  fileDesc("ChxpY2hvci92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEghpY2hvci52MSLGBAoSSXNzdWVBcGlLZXlSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIb3duZXJfaWQYAiABKAkSDgoGc2NvcGVzGAMgAygJEigKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEjEKC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhcKDW5ldmVyX2V4cGlyZXMYBiABKAhIABIpCghtZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSOAoGbGFiZWxzGAggAygLMiguaWNob3IudjEuSXNzdWVBcGlLZXlSZXF1ZXN0LkxhYmVsc0VudHJ5EigKCnZpc2liaWxpdHkYCSABKA4yFC5pY2hvci52MS5WaXNpYmlsaXR5Eg4KBnByZWZpeBgKIAEoCRIVCg1hbGxvd2VkX2NpZHJzGAsgAygJEioKC2NvbnN0cmFpbnRzGAwgASgLMhUuaWNob3IudjEuQ29uc3RyYWludHMSKAoLcmF0ZV9saW1pdHMYDSADKAsyEy5pY2hvci52MS5SYXRlTGltaXQSLQoNZGVyaXZlX3BvbGljeRgOIAEoCzIWLmljaG9yLnYxLkRlcml2ZVBvbGljeRISCgpyZXF1ZXN0X2lkGA8gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKZXhwaXJhdGlvbiJeChNJc3N1ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEgoKY3JlZGVudGlhbBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyIiChBHZXRBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSI2ChFHZXRBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5IlQKHUJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXF1ZXN0EjMKCHJlcXVlc3RzGAEgAygLMiEuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlcXVlc3QiVwoeQmF0Y2hWZXJpZnlDcmVkZW50aWFsc1Jlc3BvbnNlEjUKCXJlc3BvbnNlcxgBIAMoCzIiLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXNwb25zZSKaAQoTUm90YXRlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKDnJldm9rZV9kZXJpdmVkGAMgASgISACIAQESEgoKcmVxdWVzdF9pZBgEIAEoCUIRCg9fcmV2b2tlX2Rlcml2ZWQiXwoUUm90YXRlQXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleRISCgpjcmVkZW50aWFsGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIjsKFUVuZEdyYWNlUGVyaW9kUmVxdWVzdBIOCgZrZXlfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJNChZFbmRHcmFjZVBlcmlvZFJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiOgoURGlzYWJsZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTAoVRGlzYWJsZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiOQoTRW5hYmxlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJLChRFbmFibGVBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIp8BChNSZXZva2VBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCRIqCgZyZWFzb24YAiABKA4yGi5pY2hvci52MS5SZXZvY2F0aW9uUmVhc29uEg8KB2NvbW1lbnQYAyABKAkSJwoEd2FpdBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpyZXF1ZXN0X2lkGAUgASgJIksKFFJldm9rZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiOQoTRGVsZXRlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIoChREZWxldGVBcGlLZXlSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAzLUDQoMQWRtaW5TZXJ2aWNlEkoKC0lzc3VlQXBpS2V5EhwuaWNob3IudjEuSXNzdWVBcGlLZXlSZXF1ZXN0Gh0uaWNob3IudjEuSXNzdWVBcGlLZXlSZXNwb25zZRJECglHZXRBcGlLZXkSGi5pY2hvci52MS5HZXRBcGlLZXlSZXF1ZXN0GhsuaWNob3IudjEuR2V0QXBpS2V5UmVzcG9uc2USWQoQVmVyaWZ5Q3JlZGVudGlhbBIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0GiIuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlc3BvbnNlEmsKFkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHMSJy5pY2hvci52MS5CYXRjaFZlcmlmeUNyZWRlbnRpYWxzUmVxdWVzdBooLmljaG9yLnYxLkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXNwb25zZRJNCgxSb3RhdGVBcGlLZXkSHS5pY2hvci52MS5Sb3RhdGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuUm90YXRlQXBpS2V5UmVzcG9uc2USUwoORW5kR3JhY2VQZXJpb2QSHy5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlcXVlc3QaIC5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlc3BvbnNlElAKDURpc2FibGVBcGlLZXkSHi5pY2hvci52MS5EaXNhYmxlQXBpS2V5UmVxdWVzdBofLmljaG9yLnYxLkRpc2FibGVBcGlLZXlSZXNwb25zZRJNCgxFbmFibGVBcGlLZXkSHS5pY2hvci52MS5FbmFibGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuRW5hYmxlQXBpS2V5UmVzcG9uc2USTQoMUmV2b2tlQXBpS2V5Eh0uaWNob3IudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlEk0KDERlbGV0ZUFwaUtleRIdLmljaG9yLnYxLkRlbGV0ZUFwaUtleVJlcXVlc3QaHi5pY2hvci52MS5EZWxldGVBcGlLZXlSZXNwb25zZRJKCgtSZXZva2VUb2tlbhIcLmljaG9yLnYxLlJldm9rZVRva2VuUmVxdWVzdBodLmljaG9yLnYxLlJldm9rZVRva2VuUmVzcG9uc2USVgoPTGlzdFNpZ25pbmdLZXlzEiAuaWNob3IudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBohLmljaG9yLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlElkKEFJvdGF0ZVNpZ25pbmdLZXkSIS5pY2hvci52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBoiLmljaG9yLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZRJZChBSZXZva2VTaWduaW5nS2V5EiEuaWNob3IudjEuUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QaIi5pY2hvci52MS5SZXZva2VTaWduaW5nS2V5UmVzcG9uc2USXAoRUm90YXRlQXVkaWVuY2VLZXkSIi5pY2hvci52MS5Sb3RhdGVBdWRpZW5jZUtleVJlcXVlc3QaIy5pY2hvci52MS5Sb3RhdGVBdWRpZW5jZUtleVJlc3BvbnNlEk0KDENyZWF0ZVRlbmFudBIdLmljaG9yLnYxLkNyZWF0ZVRlbmFudFJlcXVlc3QaHi5pY2hvci52MS5DcmVhdGVUZW5hbnRSZXNwb25zZRJECglHZXRUZW5hbnQSGi5pY2hvci52MS5HZXRUZW5hbnRSZXF1ZXN0GhsuaWNob3IudjEuR2V0VGVuYW50UmVzcG9uc2USSgoLTGlzdFRlbmFudHMSHC5pY2hvci52MS5MaXN0VGVuYW50c1JlcXVlc3QaHS5pY2hvci52MS5MaXN0VGVuYW50c1Jlc3BvbnNlEk0KDFVwZGF0ZVRlbmFudBIdLmljaG9yLnYxLlVwZGF0ZVRlbmFudFJlcXVlc3QaHi5pY2hvci52MS5VcGRhdGVUZW5hbnRSZXNwb25zZRJQCg1EaXNhYmxlVGVuYW50Eh4uaWNob3IudjEuRGlzYWJsZVRlbmFudFJlcXVlc3QaHy5pY2hvci52MS5EaXNhYmxlVGVuYW50UmVzcG9uc2USTQoMRW5hYmxlVGVuYW50Eh0uaWNob3IudjEuRW5hYmxlVGVuYW50UmVxdWVzdBoeLmljaG9yLnYxLkVuYWJsZVRlbmFudFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_ichor_v1_api_key, file_ichor_v1_signing_key, file_ichor_v1_tenant, file_ichor_v1_token, file_ichor_v1_verification]);
 
 /**
  * IssueApiKeyRequest describes the key to make.
@@ -287,7 +293,8 @@ export type RotateApiKeyRequest = Message<"ichor.v1.RotateApiKeyRequest"> & {
   gracePeriod?: Duration | undefined;
 
   /**
-   * Whether tokens derived before end now; default: true if the grace is 0, else false.
+   * Whether tokens derived before end now, and not with the secret that they were derived with; default: true if the
+   * grace is 0, else false. A rotation that shortens the grace of a secret ends them in any case.
    *
    * @generated from field: optional bool revoke_derived = 3;
    */
@@ -683,6 +690,7 @@ export const AdminService: GenService<{
    * Idempotency: changes nothing but usage counts.
    * Reasons: REVISION_NOT_REACHED.
    * Callers: `ichor:keys:verify`.
+   * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
    *
    * @generated from rpc ichor.v1.AdminService.VerifyCredential
    */
@@ -721,7 +729,7 @@ export const AdminService: GenService<{
   },
   /**
    * EndGracePeriod ends the grace of every superseded secret of a key.
-   * Success: only the newest secret verifies.
+   * Success: only the newest secret verifies, and no token that was derived before.
    * Idempotency: again is OK and changes nothing.
    * Reasons: KEY_NOT_FOUND, KEY_REVOKED, RESERVED_SCOPE_NOT_COVERED, REQUEST_ID_REUSED.
    * Callers: `ichor:keys:write`.
@@ -788,6 +796,159 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof DeleteApiKeyRequestSchema;
     output: typeof DeleteApiKeyResponseSchema;
+  },
+  /**
+   * RevokeToken ends derived tokens before their time: one, all of a key so far, or all of the tenant issued before a time.
+   * Success: they verify as REVOKED.
+   * Idempotency: one token: again is OK and changes nothing; all of a key: each call raises its epoch.
+   * Reasons: INVALID_FIELD, KEY_NOT_FOUND, RESERVED_SCOPE_NOT_COVERED, TOO_MANY_TOKEN_REVOCATIONS, REQUEST_ID_REUSED.
+   * Callers: `ichor:tokens:revoke`.
+   *
+   * @generated from rpc ichor.v1.AdminService.RevokeToken
+   */
+  revokeToken: {
+    methodKind: "unary";
+    input: typeof RevokeTokenRequestSchema;
+    output: typeof RevokeTokenResponseSchema;
+  },
+  /**
+   * ListSigningKeys gives the keys that sign the tenant's JWTs, without their private parts.
+   * Success: all of them, whatever their state.
+   * Idempotency: reads only.
+   * Callers: `ichor:signing:read`.
+   *
+   * @generated from rpc ichor.v1.AdminService.ListSigningKeys
+   */
+  listSigningKeys: {
+    methodKind: "unary";
+    input: typeof ListSigningKeysRequestSchema;
+    output: typeof ListSigningKeysResponseSchema;
+  },
+  /**
+   * RotateSigningKey puts the next signing key in the place of the active one and publishes another next one.
+   * Success: new tokens are signed with it; those that the retired one signed verify until their end.
+   * Idempotency: by `request_id`; without it each call rotates.
+   * Reasons: NEXT_KEY_TOO_YOUNG, REQUEST_ID_REUSED.
+   * Callers: `ichor:signing:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.RotateSigningKey
+   */
+  rotateSigningKey: {
+    methodKind: "unary";
+    input: typeof RotateSigningKeyRequestSchema;
+    output: typeof RotateSigningKeyResponseSchema;
+  },
+  /**
+   * RevokeSigningKey says that a signing key may be known to others. The active or next one is replaced at once.
+   * Success: nothing that it signed verifies here; who only fetches the JWKS learns of it within 300 s.
+   * Idempotency: again is OK and changes nothing.
+   * Reasons: SIGNING_KEY_NOT_FOUND, REQUEST_ID_REUSED.
+   * Callers: `ichor:signing:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.RevokeSigningKey
+   */
+  revokeSigningKey: {
+    methodKind: "unary";
+    input: typeof RevokeSigningKeyRequestSchema;
+    output: typeof RevokeSigningKeyResponseSchema;
+  },
+  /**
+   * RotateAudienceKey gives the macaroons of an audience a new root key.
+   * Success: new macaroons are made with it.
+   * Idempotency: by `request_id`; without it each call rotates.
+   * Reasons: INVALID_FIELD, REQUEST_ID_REUSED.
+   * Callers: `ichor:signing:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.RotateAudienceKey
+   */
+  rotateAudienceKey: {
+    methodKind: "unary";
+    input: typeof RotateAudienceKeyRequestSchema;
+    output: typeof RotateAudienceKeyResponseSchema;
+  },
+  /**
+   * CreateTenant makes a tenant, with signing keys of its own.
+   * Success: the tenant is ACTIVE and the issuer of its tokens; it has no keys.
+   * Idempotency: by `request_id`; without it a repeat is TENANT_ALREADY_EXISTS.
+   * Reasons: INVALID_FIELD, TENANT_ALREADY_EXISTS, REQUEST_ID_REUSED.
+   * Callers: `ichor:tenants:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.CreateTenant
+   */
+  createTenant: {
+    methodKind: "unary";
+    input: typeof CreateTenantRequestSchema;
+    output: typeof CreateTenantResponseSchema;
+  },
+  /**
+   * GetTenant gives a tenant, whatever its state.
+   * Success: the tenant as of the last committed change.
+   * Idempotency: reads only.
+   * Reasons: TENANT_NOT_FOUND.
+   * Callers: `ichor:tenants:read`.
+   *
+   * @generated from rpc ichor.v1.AdminService.GetTenant
+   */
+  getTenant: {
+    methodKind: "unary";
+    input: typeof GetTenantRequestSchema;
+    output: typeof GetTenantResponseSchema;
+  },
+  /**
+   * ListTenants gives the tenants page by page.
+   * Success: those of the page, by slug.
+   * Idempotency: reads only.
+   * Reasons: INVALID_FIELD.
+   * Callers: `ichor:tenants:read`.
+   *
+   * @generated from rpc ichor.v1.AdminService.ListTenants
+   */
+  listTenants: {
+    methodKind: "unary";
+    input: typeof ListTenantsRequestSchema;
+    output: typeof ListTenantsResponseSchema;
+  },
+  /**
+   * UpdateTenant changes a tenant's name and settings.
+   * Success: the settings hold for what is made from now on.
+   * Idempotency: again is OK and changes nothing.
+   * Reasons: INVALID_FIELD, TENANT_NOT_FOUND, ETAG_MISMATCH, REQUEST_ID_REUSED.
+   * Callers: `ichor:tenants:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.UpdateTenant
+   */
+  updateTenant: {
+    methodKind: "unary";
+    input: typeof UpdateTenantRequestSchema;
+    output: typeof UpdateTenantResponseSchema;
+  },
+  /**
+   * DisableTenant suspends a tenant: its keys and what was derived from them.
+   * Success: all of them verify as DISABLED.
+   * Idempotency: again is OK and changes nothing.
+   * Reasons: TENANT_NOT_FOUND, DEFAULT_TENANT, REQUEST_ID_REUSED.
+   * Callers: `ichor:tenants:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.DisableTenant
+   */
+  disableTenant: {
+    methodKind: "unary";
+    input: typeof DisableTenantRequestSchema;
+    output: typeof DisableTenantResponseSchema;
+  },
+  /**
+   * EnableTenant resumes a suspended tenant.
+   * Success: its credentials verify again.
+   * Idempotency: again is OK and changes nothing.
+   * Reasons: TENANT_NOT_FOUND, REQUEST_ID_REUSED.
+   * Callers: `ichor:tenants:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.EnableTenant
+   */
+  enableTenant: {
+    methodKind: "unary";
+    input: typeof EnableTenantRequestSchema;
+    output: typeof EnableTenantResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_ichor_v1_admin_service, 0);

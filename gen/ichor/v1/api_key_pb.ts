@@ -169,7 +169,7 @@ export type ApiKey = Message<"ichor.v1.ApiKey"> & {
   rateLimits: RateLimit[];
 
   /**
-   * What may be derived from the key. Not enforced yet, therefore refused.
+   * What may be derived from the key; not set: anything that it allows, without custom claims, if it is a SECRET key.
    *
    * @generated from field: ichor.v1.DerivePolicy derive_policy = 22;
    */
@@ -449,7 +449,7 @@ export const RateLimitStateSchema: GenMessage<RateLimitState> = /*@__PURE__*/
  */
 export type DerivePolicy = Message<"ichor.v1.DerivePolicy"> & {
   /**
-   * Whether the holder may derive tokens.
+   * Whether tokens may be derived.
    *
    * @generated from field: bool enabled = 1;
    */
@@ -463,21 +463,21 @@ export type DerivePolicy = Message<"ichor.v1.DerivePolicy"> & {
   formats: TokenFormat[];
 
   /**
-   * Longest life of a derived token, at most 24 h; not set: the tenant's.
+   * Longest life of a derived token, 1 s to 24 h; not set: the tenant's.
    *
    * @generated from field: google.protobuf.Duration max_ttl = 3;
    */
   maxTtl?: Duration | undefined;
 
   /**
-   * Audiences that a derived token may name; empty: any.
+   * Audiences that a derived token may name, at most 16; empty: any.
    *
    * @generated from field: repeated string audiences = 4;
    */
   audiences: string[];
 
   /**
-   * Custom claims that the holder may set.
+   * Custom claims that the holder may set, at most 32 names of 1–64 bytes that aren't reserved.
    *
    * @generated from field: repeated string custom_claims = 5;
    */

@@ -88,6 +88,21 @@ export type KeyLabel = Prisma.KeyLabelModel
  */
 export type SealedSecret = Prisma.SealedSecretModel
 /**
+ * Model SigningKey
+ * The public part and the life of a key that signs JWTs; the private part is a sealed secret of the same id.
+ */
+export type SigningKey = Prisma.SigningKeyModel
+/**
+ * Model AudienceGeneration
+ * A generation of an audience's macaroon key; the key itself is derived. An audience without rows has generation 1.
+ */
+export type AudienceGeneration = Prisma.AudienceGenerationModel
+/**
+ * Model TokenRevocation
+ * A derived token that was revoked by itself; forgotten once it has surely ended.
+ */
+export type TokenRevocation = Prisma.TokenRevocationModel
+/**
  * Model IdempotencyRecord
  * What a mutation answered, for its repeats.
  */

@@ -20,6 +20,8 @@ export interface PublicJwk {
   /** `EdDSA`, never `Ed25519` (RFC 9864), which widespread libraries don't know. */
   readonly alg?: string;
   readonly kid?: string;
+  /** `sig` (RFC 7517 section 4.2). */
+  readonly use?: string;
 }
 
 /** What a thumbprint covers, in the order that it covers it (RFC 7638 section 3.2, RFC 8037 section 2). */

@@ -406,6 +406,9 @@ export const ModelName = {
   KeyScope: 'KeyScope',
   KeyLabel: 'KeyLabel',
   SealedSecret: 'SealedSecret',
+  SigningKey: 'SigningKey',
+  AudienceGeneration: 'AudienceGeneration',
+  TokenRevocation: 'TokenRevocation',
   IdempotencyRecord: 'IdempotencyRecord'
 } as const
 
@@ -422,7 +425,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "storeHead" | "changeLog" | "auditEvent" | "tenant" | "apiKey" | "secretVersion" | "keyScope" | "keyLabel" | "sealedSecret" | "idempotencyRecord"
+    modelProps: "storeHead" | "changeLog" | "auditEvent" | "tenant" | "apiKey" | "secretVersion" | "keyScope" | "keyLabel" | "sealedSecret" | "signingKey" | "audienceGeneration" | "tokenRevocation" | "idempotencyRecord"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1092,6 +1095,228 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    SigningKey: {
+      payload: Prisma.$SigningKeyPayload<ExtArgs>
+      fields: Prisma.SigningKeyFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.SigningKeyFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.SigningKeyFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload>
+        }
+        findFirst: {
+          args: Prisma.SigningKeyFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.SigningKeyFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload>
+        }
+        findMany: {
+          args: Prisma.SigningKeyFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload>[]
+        }
+        create: {
+          args: Prisma.SigningKeyCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload>
+        }
+        createMany: {
+          args: Prisma.SigningKeyCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.SigningKeyCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload>[]
+        }
+        delete: {
+          args: Prisma.SigningKeyDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload>
+        }
+        update: {
+          args: Prisma.SigningKeyUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload>
+        }
+        deleteMany: {
+          args: Prisma.SigningKeyDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.SigningKeyUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.SigningKeyUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload>[]
+        }
+        upsert: {
+          args: Prisma.SigningKeyUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SigningKeyPayload>
+        }
+        aggregate: {
+          args: Prisma.SigningKeyAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateSigningKey>
+        }
+        groupBy: {
+          args: Prisma.SigningKeyGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.SigningKeyGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.SigningKeyCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.SigningKeyCountAggregateOutputType> | number
+        }
+      }
+    }
+    AudienceGeneration: {
+      payload: Prisma.$AudienceGenerationPayload<ExtArgs>
+      fields: Prisma.AudienceGenerationFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.AudienceGenerationFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.AudienceGenerationFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload>
+        }
+        findFirst: {
+          args: Prisma.AudienceGenerationFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.AudienceGenerationFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload>
+        }
+        findMany: {
+          args: Prisma.AudienceGenerationFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload>[]
+        }
+        create: {
+          args: Prisma.AudienceGenerationCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload>
+        }
+        createMany: {
+          args: Prisma.AudienceGenerationCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.AudienceGenerationCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload>[]
+        }
+        delete: {
+          args: Prisma.AudienceGenerationDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload>
+        }
+        update: {
+          args: Prisma.AudienceGenerationUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload>
+        }
+        deleteMany: {
+          args: Prisma.AudienceGenerationDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.AudienceGenerationUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.AudienceGenerationUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload>[]
+        }
+        upsert: {
+          args: Prisma.AudienceGenerationUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AudienceGenerationPayload>
+        }
+        aggregate: {
+          args: Prisma.AudienceGenerationAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateAudienceGeneration>
+        }
+        groupBy: {
+          args: Prisma.AudienceGenerationGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AudienceGenerationGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.AudienceGenerationCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AudienceGenerationCountAggregateOutputType> | number
+        }
+      }
+    }
+    TokenRevocation: {
+      payload: Prisma.$TokenRevocationPayload<ExtArgs>
+      fields: Prisma.TokenRevocationFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.TokenRevocationFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.TokenRevocationFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload>
+        }
+        findFirst: {
+          args: Prisma.TokenRevocationFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.TokenRevocationFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload>
+        }
+        findMany: {
+          args: Prisma.TokenRevocationFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload>[]
+        }
+        create: {
+          args: Prisma.TokenRevocationCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload>
+        }
+        createMany: {
+          args: Prisma.TokenRevocationCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.TokenRevocationCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload>[]
+        }
+        delete: {
+          args: Prisma.TokenRevocationDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload>
+        }
+        update: {
+          args: Prisma.TokenRevocationUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload>
+        }
+        deleteMany: {
+          args: Prisma.TokenRevocationDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.TokenRevocationUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.TokenRevocationUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload>[]
+        }
+        upsert: {
+          args: Prisma.TokenRevocationUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$TokenRevocationPayload>
+        }
+        aggregate: {
+          args: Prisma.TokenRevocationAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateTokenRevocation>
+        }
+        groupBy: {
+          args: Prisma.TokenRevocationGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.TokenRevocationGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.TokenRevocationCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.TokenRevocationCountAggregateOutputType> | number
+        }
+      }
+    }
     IdempotencyRecord: {
       payload: Prisma.$IdempotencyRecordPayload<ExtArgs>
       fields: Prisma.IdempotencyRecordFieldRefs
@@ -1249,7 +1474,8 @@ export const TenantScalarFieldEnum = {
   state: 'state',
   settings: 'settings',
   createTimeMs: 'createTimeMs',
-  updateTimeMs: 'updateTimeMs'
+  updateTimeMs: 'updateTimeMs',
+  tokensIssuedBeforeMs: 'tokensIssuedBeforeMs'
 } as const
 
 export type TenantScalarFieldEnum = (typeof TenantScalarFieldEnum)[keyof typeof TenantScalarFieldEnum]
@@ -1276,7 +1502,8 @@ export const ApiKeyScalarFieldEnum = {
   revocationReason: 'revocationReason',
   revocationComment: 'revocationComment',
   revocationTimeMs: 'revocationTimeMs',
-  revision: 'revision'
+  revision: 'revision',
+  derivePolicy: 'derivePolicy'
 } as const
 
 export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
@@ -1324,6 +1551,43 @@ export const SealedSecretScalarFieldEnum = {
 } as const
 
 export type SealedSecretScalarFieldEnum = (typeof SealedSecretScalarFieldEnum)[keyof typeof SealedSecretScalarFieldEnum]
+
+
+export const SigningKeyScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  kid: 'kid',
+  algorithm: 'algorithm',
+  state: 'state',
+  publicJwk: 'publicJwk',
+  createTimeMs: 'createTimeMs',
+  activateTimeMs: 'activateTimeMs',
+  retireTimeMs: 'retireTimeMs',
+  removeTimeMs: 'removeTimeMs',
+  dueTimeMs: 'dueTimeMs'
+} as const
+
+export type SigningKeyScalarFieldEnum = (typeof SigningKeyScalarFieldEnum)[keyof typeof SigningKeyScalarFieldEnum]
+
+
+export const AudienceGenerationScalarFieldEnum = {
+  tenantId: 'tenantId',
+  audience: 'audience',
+  generation: 'generation',
+  endTimeMs: 'endTimeMs'
+} as const
+
+export type AudienceGenerationScalarFieldEnum = (typeof AudienceGenerationScalarFieldEnum)[keyof typeof AudienceGenerationScalarFieldEnum]
+
+
+export const TokenRevocationScalarFieldEnum = {
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  tokenId: 'tokenId',
+  forgetTimeMs: 'forgetTimeMs'
+} as const
+
+export type TokenRevocationScalarFieldEnum = (typeof TokenRevocationScalarFieldEnum)[keyof typeof TokenRevocationScalarFieldEnum]
 
 
 export const IdempotencyRecordScalarFieldEnum = {
@@ -1557,6 +1821,9 @@ export type GlobalOmitConfig = {
   keyScope?: Prisma.KeyScopeOmit
   keyLabel?: Prisma.KeyLabelOmit
   sealedSecret?: Prisma.SealedSecretOmit
+  signingKey?: Prisma.SigningKeyOmit
+  audienceGeneration?: Prisma.AudienceGenerationOmit
+  tokenRevocation?: Prisma.TokenRevocationOmit
   idempotencyRecord?: Prisma.IdempotencyRecordOmit
 }
 

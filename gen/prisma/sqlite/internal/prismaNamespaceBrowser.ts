@@ -60,6 +60,9 @@ export const ModelName = {
   KeyScope: 'KeyScope',
   KeyLabel: 'KeyLabel',
   SealedSecret: 'SealedSecret',
+  SigningKey: 'SigningKey',
+  AudienceGeneration: 'AudienceGeneration',
+  TokenRevocation: 'TokenRevocation',
   IdempotencyRecord: 'IdempotencyRecord'
 } as const
 
@@ -123,7 +126,8 @@ export const TenantScalarFieldEnum = {
   state: 'state',
   settings: 'settings',
   createTimeMs: 'createTimeMs',
-  updateTimeMs: 'updateTimeMs'
+  updateTimeMs: 'updateTimeMs',
+  tokensIssuedBeforeMs: 'tokensIssuedBeforeMs'
 } as const
 
 export type TenantScalarFieldEnum = (typeof TenantScalarFieldEnum)[keyof typeof TenantScalarFieldEnum]
@@ -150,7 +154,8 @@ export const ApiKeyScalarFieldEnum = {
   revocationReason: 'revocationReason',
   revocationComment: 'revocationComment',
   revocationTimeMs: 'revocationTimeMs',
-  revision: 'revision'
+  revision: 'revision',
+  derivePolicy: 'derivePolicy'
 } as const
 
 export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
@@ -198,6 +203,43 @@ export const SealedSecretScalarFieldEnum = {
 } as const
 
 export type SealedSecretScalarFieldEnum = (typeof SealedSecretScalarFieldEnum)[keyof typeof SealedSecretScalarFieldEnum]
+
+
+export const SigningKeyScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  kid: 'kid',
+  algorithm: 'algorithm',
+  state: 'state',
+  publicJwk: 'publicJwk',
+  createTimeMs: 'createTimeMs',
+  activateTimeMs: 'activateTimeMs',
+  retireTimeMs: 'retireTimeMs',
+  removeTimeMs: 'removeTimeMs',
+  dueTimeMs: 'dueTimeMs'
+} as const
+
+export type SigningKeyScalarFieldEnum = (typeof SigningKeyScalarFieldEnum)[keyof typeof SigningKeyScalarFieldEnum]
+
+
+export const AudienceGenerationScalarFieldEnum = {
+  tenantId: 'tenantId',
+  audience: 'audience',
+  generation: 'generation',
+  endTimeMs: 'endTimeMs'
+} as const
+
+export type AudienceGenerationScalarFieldEnum = (typeof AudienceGenerationScalarFieldEnum)[keyof typeof AudienceGenerationScalarFieldEnum]
+
+
+export const TokenRevocationScalarFieldEnum = {
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  tokenId: 'tokenId',
+  forgetTimeMs: 'forgetTimeMs'
+} as const
+
+export type TokenRevocationScalarFieldEnum = (typeof TokenRevocationScalarFieldEnum)[keyof typeof TokenRevocationScalarFieldEnum]
 
 
 export const IdempotencyRecordScalarFieldEnum = {

@@ -66,6 +66,7 @@ export type ApiKeyMinAggregateOutputType = {
   revocationComment: string | null
   revocationTimeMs: bigint | null
   revision: bigint | null
+  derivePolicy: string | null
 }
 
 export type ApiKeyMaxAggregateOutputType = {
@@ -90,6 +91,7 @@ export type ApiKeyMaxAggregateOutputType = {
   revocationComment: string | null
   revocationTimeMs: bigint | null
   revision: bigint | null
+  derivePolicy: string | null
 }
 
 export type ApiKeyCountAggregateOutputType = {
@@ -114,6 +116,7 @@ export type ApiKeyCountAggregateOutputType = {
   revocationComment: number
   revocationTimeMs: number
   revision: number
+  derivePolicy: number
   _all: number
 }
 
@@ -158,6 +161,7 @@ export type ApiKeyMinAggregateInputType = {
   revocationComment?: true
   revocationTimeMs?: true
   revision?: true
+  derivePolicy?: true
 }
 
 export type ApiKeyMaxAggregateInputType = {
@@ -182,6 +186,7 @@ export type ApiKeyMaxAggregateInputType = {
   revocationComment?: true
   revocationTimeMs?: true
   revision?: true
+  derivePolicy?: true
 }
 
 export type ApiKeyCountAggregateInputType = {
@@ -206,6 +211,7 @@ export type ApiKeyCountAggregateInputType = {
   revocationComment?: true
   revocationTimeMs?: true
   revision?: true
+  derivePolicy?: true
   _all?: true
 }
 
@@ -317,6 +323,7 @@ export type ApiKeyGroupByOutputType = {
   revocationComment: string | null
   revocationTimeMs: bigint | null
   revision: bigint
+  derivePolicy: string | null
   _count: ApiKeyCountAggregateOutputType | null
   _avg: ApiKeyAvgAggregateOutputType | null
   _sum: ApiKeySumAggregateOutputType | null
@@ -364,6 +371,7 @@ export type ApiKeyWhereInput = {
   revocationComment?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   revocationTimeMs?: Prisma.BigIntNullableFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
+  derivePolicy?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   tenant?: Prisma.XOR<Prisma.TenantScalarRelationFilter, Prisma.TenantWhereInput>
   versions?: Prisma.SecretVersionListRelationFilter
 }
@@ -390,6 +398,7 @@ export type ApiKeyOrderByWithRelationInput = {
   revocationComment?: Prisma.SortOrderInput | Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
+  derivePolicy?: Prisma.SortOrderInput | Prisma.SortOrder
   tenant?: Prisma.TenantOrderByWithRelationInput
   versions?: Prisma.SecretVersionOrderByRelationAggregateInput
 }
@@ -419,6 +428,7 @@ export type ApiKeyWhereUniqueInput = Prisma.AtLeast<{
   revocationComment?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   revocationTimeMs?: Prisma.BigIntNullableFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
+  derivePolicy?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   tenant?: Prisma.XOR<Prisma.TenantScalarRelationFilter, Prisma.TenantWhereInput>
   versions?: Prisma.SecretVersionListRelationFilter
 }, "id">
@@ -445,6 +455,7 @@ export type ApiKeyOrderByWithAggregationInput = {
   revocationComment?: Prisma.SortOrderInput | Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
+  derivePolicy?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.ApiKeyCountOrderByAggregateInput
   _avg?: Prisma.ApiKeyAvgOrderByAggregateInput
   _max?: Prisma.ApiKeyMaxOrderByAggregateInput
@@ -477,6 +488,7 @@ export type ApiKeyScalarWhereWithAggregatesInput = {
   revocationComment?: Prisma.StringNullableWithAggregatesFilter<"ApiKey"> | string | null
   revocationTimeMs?: Prisma.BigIntNullableWithAggregatesFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntWithAggregatesFilter<"ApiKey"> | bigint | number
+  derivePolicy?: Prisma.StringNullableWithAggregatesFilter<"ApiKey"> | string | null
 }
 
 export type ApiKeyCreateInput = {
@@ -500,6 +512,7 @@ export type ApiKeyCreateInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  derivePolicy?: string | null
   tenant: Prisma.TenantCreateNestedOneWithoutKeysInput
   versions?: Prisma.SecretVersionCreateNestedManyWithoutKeyInput
 }
@@ -526,6 +539,7 @@ export type ApiKeyUncheckedCreateInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  derivePolicy?: string | null
   versions?: Prisma.SecretVersionUncheckedCreateNestedManyWithoutKeyInput
 }
 
@@ -550,6 +564,7 @@ export type ApiKeyUpdateInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tenant?: Prisma.TenantUpdateOneRequiredWithoutKeysNestedInput
   versions?: Prisma.SecretVersionUpdateManyWithoutKeyNestedInput
 }
@@ -576,6 +591,7 @@ export type ApiKeyUncheckedUpdateInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   versions?: Prisma.SecretVersionUncheckedUpdateManyWithoutKeyNestedInput
 }
 
@@ -601,6 +617,7 @@ export type ApiKeyCreateManyInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  derivePolicy?: string | null
 }
 
 export type ApiKeyUpdateManyMutationInput = {
@@ -624,6 +641,7 @@ export type ApiKeyUpdateManyMutationInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ApiKeyUncheckedUpdateManyInput = {
@@ -648,6 +666,7 @@ export type ApiKeyUncheckedUpdateManyInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ApiKeyListRelationFilter = {
@@ -682,6 +701,7 @@ export type ApiKeyCountOrderByAggregateInput = {
   revocationComment?: Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  derivePolicy?: Prisma.SortOrder
 }
 
 export type ApiKeyAvgOrderByAggregateInput = {
@@ -715,6 +735,7 @@ export type ApiKeyMaxOrderByAggregateInput = {
   revocationComment?: Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  derivePolicy?: Prisma.SortOrder
 }
 
 export type ApiKeyMinOrderByAggregateInput = {
@@ -739,6 +760,7 @@ export type ApiKeyMinOrderByAggregateInput = {
   revocationComment?: Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  derivePolicy?: Prisma.SortOrder
 }
 
 export type ApiKeySumOrderByAggregateInput = {
@@ -797,14 +819,6 @@ export type ApiKeyUncheckedUpdateManyWithoutTenantNestedInput = {
   deleteMany?: Prisma.ApiKeyScalarWhereInput | Prisma.ApiKeyScalarWhereInput[]
 }
 
-export type NullableBigIntFieldUpdateOperationsInput = {
-  set?: bigint | number | null
-  increment?: bigint | number
-  decrement?: bigint | number
-  multiply?: bigint | number
-  divide?: bigint | number
-}
-
 export type IntFieldUpdateOperationsInput = {
   set?: number
   increment?: number
@@ -848,6 +862,7 @@ export type ApiKeyCreateWithoutTenantInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  derivePolicy?: string | null
   versions?: Prisma.SecretVersionCreateNestedManyWithoutKeyInput
 }
 
@@ -872,6 +887,7 @@ export type ApiKeyUncheckedCreateWithoutTenantInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  derivePolicy?: string | null
   versions?: Prisma.SecretVersionUncheckedCreateNestedManyWithoutKeyInput
 }
 
@@ -925,6 +941,7 @@ export type ApiKeyScalarWhereInput = {
   revocationComment?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   revocationTimeMs?: Prisma.BigIntNullableFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
+  derivePolicy?: Prisma.StringNullableFilter<"ApiKey"> | string | null
 }
 
 export type ApiKeyCreateWithoutVersionsInput = {
@@ -948,6 +965,7 @@ export type ApiKeyCreateWithoutVersionsInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  derivePolicy?: string | null
   tenant: Prisma.TenantCreateNestedOneWithoutKeysInput
 }
 
@@ -973,6 +991,7 @@ export type ApiKeyUncheckedCreateWithoutVersionsInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  derivePolicy?: string | null
 }
 
 export type ApiKeyCreateOrConnectWithoutVersionsInput = {
@@ -1012,6 +1031,7 @@ export type ApiKeyUpdateWithoutVersionsInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   tenant?: Prisma.TenantUpdateOneRequiredWithoutKeysNestedInput
 }
 
@@ -1037,6 +1057,7 @@ export type ApiKeyUncheckedUpdateWithoutVersionsInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type ApiKeyCreateManyTenantInput = {
@@ -1060,6 +1081,7 @@ export type ApiKeyCreateManyTenantInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  derivePolicy?: string | null
 }
 
 export type ApiKeyUpdateWithoutTenantInput = {
@@ -1083,6 +1105,7 @@ export type ApiKeyUpdateWithoutTenantInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   versions?: Prisma.SecretVersionUpdateManyWithoutKeyNestedInput
 }
 
@@ -1107,6 +1130,7 @@ export type ApiKeyUncheckedUpdateWithoutTenantInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   versions?: Prisma.SecretVersionUncheckedUpdateManyWithoutKeyNestedInput
 }
 
@@ -1131,6 +1155,7 @@ export type ApiKeyUncheckedUpdateManyWithoutTenantInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 
@@ -1186,6 +1211,7 @@ export type ApiKeySelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   revocationComment?: boolean
   revocationTimeMs?: boolean
   revision?: boolean
+  derivePolicy?: boolean
   tenant?: boolean | Prisma.TenantDefaultArgs<ExtArgs>
   versions?: boolean | Prisma.ApiKey$versionsArgs<ExtArgs>
   _count?: boolean | Prisma.ApiKeyCountOutputTypeDefaultArgs<ExtArgs>
@@ -1213,6 +1239,7 @@ export type ApiKeySelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   revocationComment?: boolean
   revocationTimeMs?: boolean
   revision?: boolean
+  derivePolicy?: boolean
   tenant?: boolean | Prisma.TenantDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["apiKey"]>
 
@@ -1238,6 +1265,7 @@ export type ApiKeySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   revocationComment?: boolean
   revocationTimeMs?: boolean
   revision?: boolean
+  derivePolicy?: boolean
   tenant?: boolean | Prisma.TenantDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["apiKey"]>
 
@@ -1263,9 +1291,10 @@ export type ApiKeySelectScalar = {
   revocationComment?: boolean
   revocationTimeMs?: boolean
   revision?: boolean
+  derivePolicy?: boolean
 }
 
-export type ApiKeyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "tenantId" | "name" | "ownerId" | "scopes" | "metadata" | "labels" | "state" | "visibility" | "kind" | "prefix" | "createTimeMs" | "updateTimeMs" | "expireTimeMs" | "allowedCidrs" | "constraints" | "tokenEpoch" | "revocationReason" | "revocationComment" | "revocationTimeMs" | "revision", ExtArgs["result"]["apiKey"]>
+export type ApiKeyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "tenantId" | "name" | "ownerId" | "scopes" | "metadata" | "labels" | "state" | "visibility" | "kind" | "prefix" | "createTimeMs" | "updateTimeMs" | "expireTimeMs" | "allowedCidrs" | "constraints" | "tokenEpoch" | "revocationReason" | "revocationComment" | "revocationTimeMs" | "revision" | "derivePolicy", ExtArgs["result"]["apiKey"]>
 export type ApiKeyInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   tenant?: boolean | Prisma.TenantDefaultArgs<ExtArgs>
   versions?: boolean | Prisma.ApiKey$versionsArgs<ExtArgs>
@@ -1327,6 +1356,10 @@ export type $ApiKeyPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
      * What changed the key last.
      */
     revision: bigint
+    /**
+     * JSON of DerivePolicy; null: the default.
+     */
+    derivePolicy: string | null
   }, ExtArgs["result"]["apiKey"]>
   composites: {}
 }
@@ -1773,6 +1806,7 @@ export interface ApiKeyFieldRefs {
   readonly revocationComment: Prisma.FieldRef<"ApiKey", 'String'>
   readonly revocationTimeMs: Prisma.FieldRef<"ApiKey", 'BigInt'>
   readonly revision: Prisma.FieldRef<"ApiKey", 'BigInt'>
+  readonly derivePolicy: Prisma.FieldRef<"ApiKey", 'String'>
 }
     
 

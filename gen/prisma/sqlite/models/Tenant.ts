@@ -29,11 +29,13 @@ export type AggregateTenant = {
 export type TenantAvgAggregateOutputType = {
   createTimeMs: number | null
   updateTimeMs: number | null
+  tokensIssuedBeforeMs: number | null
 }
 
 export type TenantSumAggregateOutputType = {
   createTimeMs: bigint | null
   updateTimeMs: bigint | null
+  tokensIssuedBeforeMs: bigint | null
 }
 
 export type TenantMinAggregateOutputType = {
@@ -44,6 +46,7 @@ export type TenantMinAggregateOutputType = {
   settings: string | null
   createTimeMs: bigint | null
   updateTimeMs: bigint | null
+  tokensIssuedBeforeMs: bigint | null
 }
 
 export type TenantMaxAggregateOutputType = {
@@ -54,6 +57,7 @@ export type TenantMaxAggregateOutputType = {
   settings: string | null
   createTimeMs: bigint | null
   updateTimeMs: bigint | null
+  tokensIssuedBeforeMs: bigint | null
 }
 
 export type TenantCountAggregateOutputType = {
@@ -64,6 +68,7 @@ export type TenantCountAggregateOutputType = {
   settings: number
   createTimeMs: number
   updateTimeMs: number
+  tokensIssuedBeforeMs: number
   _all: number
 }
 
@@ -71,11 +76,13 @@ export type TenantCountAggregateOutputType = {
 export type TenantAvgAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
+  tokensIssuedBeforeMs?: true
 }
 
 export type TenantSumAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
+  tokensIssuedBeforeMs?: true
 }
 
 export type TenantMinAggregateInputType = {
@@ -86,6 +93,7 @@ export type TenantMinAggregateInputType = {
   settings?: true
   createTimeMs?: true
   updateTimeMs?: true
+  tokensIssuedBeforeMs?: true
 }
 
 export type TenantMaxAggregateInputType = {
@@ -96,6 +104,7 @@ export type TenantMaxAggregateInputType = {
   settings?: true
   createTimeMs?: true
   updateTimeMs?: true
+  tokensIssuedBeforeMs?: true
 }
 
 export type TenantCountAggregateInputType = {
@@ -106,6 +115,7 @@ export type TenantCountAggregateInputType = {
   settings?: true
   createTimeMs?: true
   updateTimeMs?: true
+  tokensIssuedBeforeMs?: true
   _all?: true
 }
 
@@ -203,6 +213,7 @@ export type TenantGroupByOutputType = {
   settings: string
   createTimeMs: bigint
   updateTimeMs: bigint
+  tokensIssuedBeforeMs: bigint | null
   _count: TenantCountAggregateOutputType | null
   _avg: TenantAvgAggregateOutputType | null
   _sum: TenantSumAggregateOutputType | null
@@ -236,6 +247,7 @@ export type TenantWhereInput = {
   settings?: Prisma.StringFilter<"Tenant"> | string
   createTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   updateTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
+  tokensIssuedBeforeMs?: Prisma.BigIntNullableFilter<"Tenant"> | bigint | number | null
   keys?: Prisma.ApiKeyListRelationFilter
 }
 
@@ -247,6 +259,7 @@ export type TenantOrderByWithRelationInput = {
   settings?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
+  tokensIssuedBeforeMs?: Prisma.SortOrderInput | Prisma.SortOrder
   keys?: Prisma.ApiKeyOrderByRelationAggregateInput
 }
 
@@ -261,6 +274,7 @@ export type TenantWhereUniqueInput = Prisma.AtLeast<{
   settings?: Prisma.StringFilter<"Tenant"> | string
   createTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   updateTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
+  tokensIssuedBeforeMs?: Prisma.BigIntNullableFilter<"Tenant"> | bigint | number | null
   keys?: Prisma.ApiKeyListRelationFilter
 }, "id" | "slug">
 
@@ -272,6 +286,7 @@ export type TenantOrderByWithAggregationInput = {
   settings?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
+  tokensIssuedBeforeMs?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.TenantCountOrderByAggregateInput
   _avg?: Prisma.TenantAvgOrderByAggregateInput
   _max?: Prisma.TenantMaxOrderByAggregateInput
@@ -290,6 +305,7 @@ export type TenantScalarWhereWithAggregatesInput = {
   settings?: Prisma.StringWithAggregatesFilter<"Tenant"> | string
   createTimeMs?: Prisma.BigIntWithAggregatesFilter<"Tenant"> | bigint | number
   updateTimeMs?: Prisma.BigIntWithAggregatesFilter<"Tenant"> | bigint | number
+  tokensIssuedBeforeMs?: Prisma.BigIntNullableWithAggregatesFilter<"Tenant"> | bigint | number | null
 }
 
 export type TenantCreateInput = {
@@ -300,6 +316,7 @@ export type TenantCreateInput = {
   settings: string
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
+  tokensIssuedBeforeMs?: bigint | number | null
   keys?: Prisma.ApiKeyCreateNestedManyWithoutTenantInput
 }
 
@@ -311,6 +328,7 @@ export type TenantUncheckedCreateInput = {
   settings: string
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
+  tokensIssuedBeforeMs?: bigint | number | null
   keys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutTenantInput
 }
 
@@ -322,6 +340,7 @@ export type TenantUpdateInput = {
   settings?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   keys?: Prisma.ApiKeyUpdateManyWithoutTenantNestedInput
 }
 
@@ -333,6 +352,7 @@ export type TenantUncheckedUpdateInput = {
   settings?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   keys?: Prisma.ApiKeyUncheckedUpdateManyWithoutTenantNestedInput
 }
 
@@ -344,6 +364,7 @@ export type TenantCreateManyInput = {
   settings: string
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
+  tokensIssuedBeforeMs?: bigint | number | null
 }
 
 export type TenantUpdateManyMutationInput = {
@@ -354,6 +375,7 @@ export type TenantUpdateManyMutationInput = {
   settings?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
 }
 
 export type TenantUncheckedUpdateManyInput = {
@@ -364,6 +386,7 @@ export type TenantUncheckedUpdateManyInput = {
   settings?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
 }
 
 export type TenantCountOrderByAggregateInput = {
@@ -374,11 +397,13 @@ export type TenantCountOrderByAggregateInput = {
   settings?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
+  tokensIssuedBeforeMs?: Prisma.SortOrder
 }
 
 export type TenantAvgOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
+  tokensIssuedBeforeMs?: Prisma.SortOrder
 }
 
 export type TenantMaxOrderByAggregateInput = {
@@ -389,6 +414,7 @@ export type TenantMaxOrderByAggregateInput = {
   settings?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
+  tokensIssuedBeforeMs?: Prisma.SortOrder
 }
 
 export type TenantMinOrderByAggregateInput = {
@@ -399,16 +425,26 @@ export type TenantMinOrderByAggregateInput = {
   settings?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
+  tokensIssuedBeforeMs?: Prisma.SortOrder
 }
 
 export type TenantSumOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
+  tokensIssuedBeforeMs?: Prisma.SortOrder
 }
 
 export type TenantScalarRelationFilter = {
   is?: Prisma.TenantWhereInput
   isNot?: Prisma.TenantWhereInput
+}
+
+export type NullableBigIntFieldUpdateOperationsInput = {
+  set?: bigint | number | null
+  increment?: bigint | number
+  decrement?: bigint | number
+  multiply?: bigint | number
+  divide?: bigint | number
 }
 
 export type TenantCreateNestedOneWithoutKeysInput = {
@@ -433,6 +469,7 @@ export type TenantCreateWithoutKeysInput = {
   settings: string
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
+  tokensIssuedBeforeMs?: bigint | number | null
 }
 
 export type TenantUncheckedCreateWithoutKeysInput = {
@@ -443,6 +480,7 @@ export type TenantUncheckedCreateWithoutKeysInput = {
   settings: string
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
+  tokensIssuedBeforeMs?: bigint | number | null
 }
 
 export type TenantCreateOrConnectWithoutKeysInput = {
@@ -469,6 +507,7 @@ export type TenantUpdateWithoutKeysInput = {
   settings?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
 }
 
 export type TenantUncheckedUpdateWithoutKeysInput = {
@@ -479,6 +518,7 @@ export type TenantUncheckedUpdateWithoutKeysInput = {
   settings?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
 }
 
 
@@ -520,6 +560,7 @@ export type TenantSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   settings?: boolean
   createTimeMs?: boolean
   updateTimeMs?: boolean
+  tokensIssuedBeforeMs?: boolean
   keys?: boolean | Prisma.Tenant$keysArgs<ExtArgs>
   _count?: boolean | Prisma.TenantCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["tenant"]>
@@ -532,6 +573,7 @@ export type TenantSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   settings?: boolean
   createTimeMs?: boolean
   updateTimeMs?: boolean
+  tokensIssuedBeforeMs?: boolean
 }, ExtArgs["result"]["tenant"]>
 
 export type TenantSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -542,6 +584,7 @@ export type TenantSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   settings?: boolean
   createTimeMs?: boolean
   updateTimeMs?: boolean
+  tokensIssuedBeforeMs?: boolean
 }, ExtArgs["result"]["tenant"]>
 
 export type TenantSelectScalar = {
@@ -552,9 +595,10 @@ export type TenantSelectScalar = {
   settings?: boolean
   createTimeMs?: boolean
   updateTimeMs?: boolean
+  tokensIssuedBeforeMs?: boolean
 }
 
-export type TenantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "slug" | "name" | "state" | "settings" | "createTimeMs" | "updateTimeMs", ExtArgs["result"]["tenant"]>
+export type TenantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "slug" | "name" | "state" | "settings" | "createTimeMs" | "updateTimeMs" | "tokensIssuedBeforeMs", ExtArgs["result"]["tenant"]>
 export type TenantInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   keys?: boolean | Prisma.Tenant$keysArgs<ExtArgs>
   _count?: boolean | Prisma.TenantCountOutputTypeDefaultArgs<ExtArgs>
@@ -578,6 +622,10 @@ export type $TenantPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
     settings: string
     createTimeMs: bigint
     updateTimeMs: bigint
+    /**
+     * Derived tokens issued before are dead; null: none.
+     */
+    tokensIssuedBeforeMs: bigint | null
   }, ExtArgs["result"]["tenant"]>
   composites: {}
 }
@@ -1009,6 +1057,7 @@ export interface TenantFieldRefs {
   readonly settings: Prisma.FieldRef<"Tenant", 'String'>
   readonly createTimeMs: Prisma.FieldRef<"Tenant", 'BigInt'>
   readonly updateTimeMs: Prisma.FieldRef<"Tenant", 'BigInt'>
+  readonly tokensIssuedBeforeMs: Prisma.FieldRef<"Tenant", 'BigInt'>
 }
     
 
