@@ -5,13 +5,17 @@ import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
 import type { ServerConfig } from "./config.ts";
 import type { Peppers } from "./core/digest.ts";
-import { IchorError } from "./core/errors.ts";
-import { parseId } from "./core/ids.ts";
+import type { TenantId } from "./core/ids.ts";
 import { defaultTenantSlug } from "./core/tenant.ts";
+import { derivationService } from "./derivation/service.ts";
+import { issuerEndpoints } from "./http/issuer-endpoints.ts";
 import { createRequestHandler, probeEndpoints } from "./http/plain-endpoints.ts";
 import { AnswerSealer } from "./keyring/answer-sealer.ts";
+import { Keyring } from "./keyring/keyring.ts";
 import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
 import { loadPeppers } from "./keyring/peppers.ts";
+import { startTending } from "./keyring/tend-keys.ts";
+import { findTenant } from "./mutation/find-tenant.ts";
 import { logCalls } from "./rpc/call-record.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
 import { healthService } from "./rpc/health.ts";
@@ -21,6 +25,7 @@ import { createRpcHandler, type NodeRequest, type NodeResponse } from "./rpc/nod
 import { createPipeline } from "./rpc/pipeline.ts";
 import { createReadiness, type Readiness } from "./rpc/readiness.ts";
 import { reflectionServices } from "./rpc/reflection.ts";
+import { selfService } from "./self/service.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/port.ts";
 import { StoreStartError } from "./store/start-error.ts";
@@ -95,7 +100,9 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const readiness = createReadiness();
     const onStale = (stale: boolean) => readiness.set("store", stale);
     const tail = new Tail({ store, clock: { now, monotonicMs }, schedule, log, onStale });
+    const keyring = new Keyring({ store, masterKeys, random, now, followed: tail });
     tail.subscribe((event) => {
+      keyring.apply(event.kind === "reset" ? undefined : event.row.change);
       if (event.kind === "reset" || event.row.change.kind === "secret") void reloadPeppers();
     });
     const records = new RecordCache({ store, tail, monotonicMs });
@@ -107,26 +114,32 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       freshness: tail,
       peppers: ring,
       rebindSecret: rebindSecret({ store, peppers: ring, forgetKey: (id) => records.forgetKey(id), log }),
+      keyring,
+      issuer: deps.issuer,
       now,
     };
     const sealer = new AnswerSealer(masterKeys, () => peppers, random);
-    const authenticate = authenticateCaller({ ...verification, issuer: deps.issuer });
+    const authenticate = authenticateCaller(verification);
+    const verify = verifyPresented(verification);
+    const cachedTenants = {
+      getTenant: async (id: TenantId) => (await records.tenant(id, false)).value,
+      getTenantBySlug: (slug: string) => store.getTenantBySlug(slug),
+    };
     const pipeline = createPipeline({
-      authenticate: (presentedCredential, carrier) => authenticate(presentedCredential, carrier.peerAddress),
-      resolveTenant: async (idOrSlug) => {
-        const id = parseId("ten", idOrSlug);
-        const tenant =
-          id === undefined ? await store.getTenantBySlug(idOrSlug) : (await records.tenant(id, false)).value;
-        if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
-        return tenant.id;
-      },
+      authenticate: (presentedCredential, { peerAddress }, holder) =>
+        authenticate(presentedCredential, peerAddress, holder),
+      resolveTenant: async (idOrSlug) => (await findTenant(cachedTenants, idOrSlug)).id,
       isDraining: () => readiness.draining,
       record: logCalls(log),
       monotonicMs,
     });
+    const shared = { store, sealer, peppers: ring, keyring, verifyPresented: verify, issuer: deps.issuer, random, now };
     const offered = [
-      adminService({ store, sealer, peppers: ring, verifyPresented: verifyPresented(verification), random, now }),
+      adminService(shared),
+      selfService(shared),
+      derivationService({ ...shared, records, freshness: tail }),
     ];
+    const tending = startTending({ store, keyring, now, schedule, log });
     const descriptors = offered.map(({ service }) => service);
     const health = healthService(
       descriptors.map(({ typeName }) => typeName),
@@ -136,11 +149,16 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const registry = createMethodRegistry([...offered, health, ...reflection]);
     const routes = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
     return {
-      handler: createRequestHandler(createRpcHandler(routes, log), probeEndpoints(readiness), log),
+      handler: createRequestHandler(
+        createRpcHandler(routes, log),
+        { ...probeEndpoints(readiness), ...issuerEndpoints({ tenants: cachedTenants, keyring, issuer: deps.issuer }) },
+        log,
+      ),
       routes,
       readiness,
       store,
       async close() {
+        await tending.stop();
         await tail.stop();
         await store.close();
       },

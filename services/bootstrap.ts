@@ -7,8 +7,10 @@ import { newId } from "./core/ids.ts";
 import { rootScope } from "./core/scopes.ts";
 import { defaultTenantSettings, defaultTenantSlug, type Tenant } from "./core/tenant.ts";
 import { replaceFileDurably } from "./durable-file.ts";
+import { createMacaroonMaster } from "./keyring/macaroon-masters.ts";
 import type { MasterKeys } from "./keyring/master-key.ts";
 import { createPepper, pepperPurpose } from "./keyring/peppers.ts";
+import { firstSigningKeys, insertSigningKeys } from "./keyring/signing-keys.ts";
 import type { StoreDeps } from "./store/deps.ts";
 import type { SealedSecret, Store } from "./store/port.ts";
 import { StoreStartError } from "./store/start-error.ts";
@@ -24,8 +26,8 @@ export interface BootstrapDeps extends StoreDeps {
 }
 
 /**
- * The first start on an empty store: makes tenant `default`, the first pepper and one root credential, in one
- * transaction, so that of processes that start together one does it. The credential is written to `root.key` before the
+ * The first start on an empty store: makes tenant `default` with its signing keys, the first pepper and macaroon
+ * master, and one root credential, in one transaction, so that of processes that start together one does it. The credential is written to `root.key` before the
  * commit, durably: there is no committed root that nobody holds. On a store that was started before it changes nothing.
  *
  * Throws StoreStartError if `root.key` can't be written, or if the store's secrets are sealed under master keys none of
@@ -62,6 +64,8 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
   const secret = random(32);
   const root = rootKey(tenant, newId("key", nowMs, random(10)), nowMs);
   const digest = issuedDigest(pepper, tenant.id, root.id, secret);
+  const master = createMacaroonMaster(masterKeys, nowMs, random);
+  const signingKeys = await firstSigningKeys({ masterKeys, random, now: clock.now }, tenant);
   const { result: made } = await store.mutate(async (tx, revision) => {
     if ((await tx.getTenantBySlug(defaultTenantSlug)) !== undefined) return { result: false, unchanged: true };
     const key: ApiKey = {
@@ -71,6 +75,8 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
     };
     await tx.insertTenant(tenant);
     await tx.insertSealedSecret(row);
+    await tx.insertSealedSecret(master);
+    await insertSigningKeys(tx, signingKeys);
     await tx.insertKey(key);
     // Last, under the lock of the head row: what another process made in the meantime isn't replaced. Should the commit
     // fail, the next first start replaces the file.

@@ -1,13 +1,11 @@
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
-import type { ApiKey } from "../core/api-key.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { disableKey, enableKey, endGrace, requireDeletable, revokeKey } from "../core/key-life.ts";
 import { mutateKey } from "../mutation/mutate-key.ts";
+import { tellKey } from "../mutation/rotation.ts";
 import type { Unary } from "../rpc/call.ts";
-import { apiKeyToProto } from "../wire/api-key.ts";
-import { revocationReasonFromProto } from "../wire/enums.ts";
+import { checkRevocation, parseKeyId, requireRequestId } from "../wire/request-fields.ts";
 import type { AdminDeps } from "./deps.ts";
-import { checkRequestId, checkText, commentBytesMax, parseKeyId, requireRequestId } from "./request-fields.ts";
 
 const {
   endGracePeriod: end,
@@ -58,15 +56,12 @@ export function revokeApiKey(deps: AdminDeps): Unary<typeof revoke> {
   return async (request, call) => {
     const { comment } = request;
     const violations = new FieldViolations();
-    const reason = revocationReasonFromProto(request.reason);
-    violations.require(reason !== undefined, "reason", "is not a value that this version knows");
-    checkText(violations, "comment", comment, commentBytesMax);
+    const reason = checkRevocation(violations, request);
     violations.require(request.wait === undefined, "wait", "is not enforced by this version");
-    checkRequestId(violations, request.requestId);
     violations.throwIfAny();
     return mutateKey(deps, call, revoke, request, parseKeyId(request.keyId), {
       event: "revoked",
-      change: (key, nowMs) => revokeKey(key, { reason: reason ?? "UNSPECIFIED", comment, timeMs: nowMs }),
+      change: (key, nowMs) => revokeKey(key, { reason, comment, timeMs: nowMs }),
       ...tellKey,
     });
   };
@@ -87,12 +82,3 @@ export function deleteApiKey(deps: AdminDeps): Unary<typeof remove> {
     });
   };
 }
-
-/** The answer of every method that tells a key and holds no secret. */
-const tellKey = {
-  respond: (key: ApiKey, revision: bigint, nowMs: number) => ({ apiKey: apiKeyToProto(key, nowMs), revision }),
-  recall: (key: ApiKey | undefined, revision: bigint, nowMs: number) => ({
-    ...(key && { apiKey: apiKeyToProto(key, nowMs) }),
-    revision,
-  }),
-};

@@ -2,8 +2,8 @@ import type { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { keyNotFound } from "../mutation/mutate-key.ts";
 import type { Unary } from "../rpc/call.ts";
 import { apiKeyToProto } from "../wire/api-key.ts";
+import { parseKeyId } from "../wire/request-fields.ts";
 import type { AdminDeps } from "./deps.ts";
-import { parseKeyId } from "./request-fields.ts";
 
 /** GetApiKey: a key of the acting tenant, whatever its status. */
 export function getApiKey(deps: Pick<AdminDeps, "store" | "now">): Unary<typeof AdminService.method.getApiKey> {

@@ -12,9 +12,8 @@ import type { Tenant } from "../core/tenant.ts";
 import { insertKey } from "../mutation/mutate-key.ts";
 import type { Unary } from "../rpc/call.ts";
 import { apiKeyToProto } from "../wire/api-key.ts";
+import { parseDerivePolicy } from "../wire/derive-policy.ts";
 import { visibilityFromProto } from "../wire/enums.ts";
-import { fromDuration, fromTimestamp } from "../wire/time.ts";
-import type { AdminDeps } from "./deps.ts";
 import {
   checkGrants,
   checkLabels,
@@ -24,7 +23,9 @@ import {
   nameBytesMax,
   parseConstraints,
   parseNetworks,
-} from "./request-fields.ts";
+} from "../wire/request-fields.ts";
+import { fromDuration, fromTimestamp } from "../wire/time.ts";
+import type { AdminDeps } from "./deps.ts";
 
 const ttlMsMax = 3650 * 86_400_000;
 const expireTimeMsMax = Date.UTC(9999, 0, 1);
@@ -35,7 +36,7 @@ type Request = MessageShape<typeof IssueApiKeyRequestSchema>;
 /** What a request asks for, as far as it can be said without the tenant. */
 type KeyDraft = Pick<
   ApiKey,
-  "name" | "ownerId" | "scopes" | "metadata" | "labels" | "visibility" | "allowedCidrs" | "constraints"
+  "name" | "ownerId" | "scopes" | "metadata" | "labels" | "visibility" | "allowedCidrs" | "constraints" | "derivePolicy"
 > & {
   readonly prefix: string;
   readonly expiry: "default" | "never" | { readonly ttlMs: number } | { readonly timeMs: number };
@@ -115,7 +116,7 @@ function parseDraft(request: Request): KeyDraft {
     });
   }
   violations.require(request.rateLimits.length === 0, "rate_limits", "is not enforced by this version");
-  violations.require(request.derivePolicy === undefined, "derive_policy", "is not enforced by this version");
+  const derivePolicy = parseDerivePolicy(violations, request.derivePolicy, "derive_policy");
   violations.throwIfAny();
   return {
     name: request.name,
@@ -126,6 +127,7 @@ function parseDraft(request: Request): KeyDraft {
     visibility: visibility ?? "SECRET",
     allowedCidrs,
     constraints,
+    ...(derivePolicy && { derivePolicy }),
     prefix: request.prefix,
     expiry,
   };

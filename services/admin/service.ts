@@ -4,7 +4,11 @@ import { deleteApiKey, disableApiKey, enableApiKey, endGracePeriod, revokeApiKey
 import type { AdminDeps } from "./deps.ts";
 import { getApiKey } from "./get-api-key.ts";
 import { issueApiKey } from "./issue-api-key.ts";
+import { revokeToken } from "./revoke-token.ts";
 import { rotateApiKey } from "./rotate-api-key.ts";
+import { listSigningKeys, revokeSigningKey, rotateAudienceKey, rotateSigningKey } from "./signing-keys.ts";
+import { createTenant, disableTenant, enableTenant, getTenant, listTenants } from "./tenants.ts";
+import { updateTenant } from "./update-tenant.ts";
 import { batchVerifyCredentials, verifyCredential } from "./verify-credential.ts";
 
 /** AdminService on its ports, ready to be registered. */
@@ -20,5 +24,16 @@ export function adminService(deps: AdminDeps): Registration {
     enableApiKey: enableApiKey(deps),
     revokeApiKey: revokeApiKey(deps),
     deleteApiKey: deleteApiKey(deps),
+    revokeToken: revokeToken(deps),
+    listSigningKeys: listSigningKeys(deps),
+    rotateSigningKey: rotateSigningKey(deps),
+    revokeSigningKey: revokeSigningKey(deps),
+    rotateAudienceKey: rotateAudienceKey(deps),
+    createTenant: createTenant(deps),
+    getTenant: getTenant(deps),
+    listTenants: listTenants(deps),
+    updateTenant: updateTenant(deps),
+    disableTenant: disableTenant(deps),
+    enableTenant: enableTenant(deps),
   });
 }

@@ -1,7 +1,7 @@
-import type { Caller } from "./caller.ts";
+import { type Caller, isTokenCaller } from "./caller.ts";
 import { IchorError } from "./errors.ts";
 import { parseId, type TenantId } from "./ids.ts";
-import { coversAll, reservedScopesNotCovered } from "./scopes.ts";
+import { coversAll, isReserved, reservedScopesNotCovered } from "./scopes.ts";
 import { isTenantSlug } from "./tenant.ts";
 
 const systemScope = "ichor:system";
@@ -48,6 +48,19 @@ export function requireCoversReserved(caller: Caller, ...keyScopes: readonly (re
   const [scope] = keyScopes.flatMap((scopes) => reservedScopesNotCovered(caller.scopes, scopes));
   if (scope === undefined) return;
   throw new IchorError("RESERVED_SCOPE_NOT_COVERED", "the key has a reserved scope that the caller doesn't cover", {
+    metadata: { scope },
+  });
+}
+
+/**
+ * For what shows a credential: throws RESERVED_SCOPE_NOT_COVERED as `requireCoversReserved` does, and for every key with
+ * a reserved scope if the caller presented a token: what ends in minutes must not get what lasts.
+ */
+export function requireMayShowSecret(caller: Caller, keyScopes: readonly string[]): void {
+  requireCoversReserved(caller, keyScopes);
+  const scope = isTokenCaller(caller) ? keyScopes.find(isReserved) : undefined;
+  if (scope === undefined) return;
+  throw new IchorError("RESERVED_SCOPE_NOT_COVERED", "a derived token gets no credential with a reserved scope", {
     metadata: { scope },
   });
 }

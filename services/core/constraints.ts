@@ -46,9 +46,11 @@ export function constraintFailure(constraints: Constraints, demand: Demand, nowM
   const { notBeforeMs, expireTimeMs, audiences, cidrs, scopes } = constraints;
   if (expireTimeMs !== undefined && nowMs >= expireTimeMs) return "EXPIRED";
   if (notBeforeMs !== undefined && nowMs < notBeforeMs) return "NOT_YET_VALID";
-  if (audiences && (demand.audience === undefined || !audiences.includes(demand.audience))) return "AUDIENCE_MISMATCH";
-  if (cidrs && !inAnyNetwork(demand.clientIp, cidrs)) return "IP_NOT_ALLOWED";
-  if (!contextSatisfies(constraints, demand.context)) return "CONSTRAINT_NOT_MET";
+  const { audience, clientIp, context, deferred } = demand;
+  if (audiences && (audience === undefined || !audiences.includes(audience)) && !deferred?.has("AUDIENCE_MISMATCH"))
+    return "AUDIENCE_MISMATCH";
+  if (cidrs && !inAnyNetwork(clientIp, cidrs) && !deferred?.has("IP_NOT_ALLOWED")) return "IP_NOT_ALLOWED";
+  if (!contextSatisfies(constraints, context) && !deferred?.has("CONSTRAINT_NOT_MET")) return "CONSTRAINT_NOT_MET";
   if (scopes && !coversAll(scopes, demand.requiredScopes)) return "INSUFFICIENT_SCOPE";
   return undefined;
 }

@@ -8,4 +8,9 @@ export interface Demand {
   readonly clientIp?: string | undefined;
   /** Facts about the request, for constraints on them. */
   readonly context: Readonly<Record<string, string>>;
+  /** What isn't asked now, since a token that is being derived carries it on to where it will be asked. */
+  readonly deferred?: ReadonlySet<DeferrableCode>;
 }
+
+/** Failures that only a request to the token's audience can show. */
+export type DeferrableCode = "AUDIENCE_MISMATCH" | "IP_NOT_ALLOWED" | "CONSTRAINT_NOT_MET";

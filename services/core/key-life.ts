@@ -57,10 +57,15 @@ export function rotateKey(key: ApiKey, rotation: Rotation): ApiKey {
   if (key.kind !== "ISSUED_KEY") throw new IchorError("KEY_KIND_NOT_ALLOWED", "only issued keys can be rotated");
   const graceEndMs = Math.min(nowMs + gracePeriodMs, key.expireTimeMs ?? Number.POSITIVE_INFINITY);
   const newest: SecretVersion = { number: currentVersion(key).number + 1, digest, pepperId, createTimeMs: nowMs };
+  const older = liveVersions(key, nowMs);
+  // JWTs don't tell which secret they were derived with: what shortens the grace of one must end them all.
+  const shortens = older.some(
+    ({ graceEndTimeMs = Number.POSITIVE_INFINITY }, i) => i > 0 && graceEndMs < graceEndTimeMs,
+  );
   const rotated: ApiKey = {
     ...key,
-    secretVersions: [newest, ...liveVersions(key, nowMs).map((older) => endingBy(older, graceEndMs))],
-    tokenEpoch: key.tokenEpoch + (revokeDerived ? 1 : 0),
+    secretVersions: [newest, ...older.map((version) => endingBy(version, graceEndMs))],
+    tokenEpoch: key.tokenEpoch + (revokeDerived || shortens ? 1 : 0),
     updateTimeMs: nowMs,
   };
   if (liveVersions(rotated, nowMs).length > liveVersionsMax) {
@@ -69,13 +74,19 @@ export function rotateKey(key: ApiKey, rotation: Rotation): ApiKey {
   return rotated;
 }
 
-/** Ends the grace of every older secret at `nowMs`. Reasons: KEY_REVOKED. */
+/** Ends the grace of every older secret at `nowMs`, and all tokens that were derived before. Reasons: KEY_REVOKED. */
 export function endGrace(key: ApiKey, nowMs: number): ApiKey {
   requireNotRevoked(key);
   if (liveVersions(key, nowMs).length <= 1) return key;
   const [newest, ...older] = key.secretVersions;
   const secretVersions = [newest as SecretVersion, ...older.map((version) => endingBy(version, nowMs))];
-  return { ...key, secretVersions, updateTimeMs: nowMs };
+  return { ...revokeDerivedTokens(key, nowMs), secretVersions };
+}
+
+/** Ends every token that was derived so far. Reasons: KEY_REVOKED. */
+export function revokeDerivedTokens(key: ApiKey, nowMs: number): ApiKey {
+  requireNotRevoked(key);
+  return { ...key, tokenEpoch: key.tokenEpoch + 1, updateTimeMs: nowMs };
 }
 
 /** Suspends a key. Reasons: KEY_REVOKED. The caller makes sure that it isn't the last live root credential. */

@@ -6,7 +6,8 @@ export const rootScope = "ichor:*";
 const scopeLengthMax = 512;
 const segmentsMax = 16;
 const segmentPattern = /^[A-Za-z0-9._~/@+-]{1,128}$/;
-const audienceScope = "ichor:verify:aud:";
+/** Before the audience in the permission to verify, and so to be given the audience key, for it. */
+export const audienceScope = "ichor:verify:aud:";
 
 /**
  * Whether the text is a scope that a request may require: 1–16 segments of `[A-Za-z0-9._~/@+-]{1,128}` joined by `:`,

@@ -1,11 +1,12 @@
 import type { ApiKey, SecretVersion } from "./api-key.ts";
-import { type Constraints, constraintFailure } from "./constraints.ts";
+import { type ConstraintCode, type Constraints, constraintFailure } from "./constraints.ts";
 import type { PresentedImportedKey, PresentedIssuedKey } from "./credential.ts";
 import type { Demand } from "./demand.ts";
 import { digestsEqual, importedDigest, issuedDigest, type Pepper, type Peppers } from "./digest.ts";
 import { IchorError } from "./errors.ts";
 import type { TenantId } from "./ids.ts";
 import { versionLive } from "./key-life.ts";
+import { intersect } from "./narrower.ts";
 import { intersectScopes } from "./scopes.ts";
 import type { Tenant } from "./tenant.ts";
 import { earlierCode, type VerificationCode } from "./verification-code.ts";
@@ -62,11 +63,26 @@ export interface Clearance {
 export function clearKey({ key, version, tenant, demand, nowMs }: Clearance): VerificationCode {
   if (key.state === "REVOKED" || !versionLive(version, nowMs)) return "REVOKED";
   if (key.state === "DISABLED" || tenant.state === "DISABLED") return "DISABLED";
-  const failure = earlierCode(
+  return keyFailure(key, demand, nowMs) ?? "VALID";
+}
+
+/** Gives the first reason why a key that is neither revoked nor disabled doesn't allow a request. */
+export function keyFailure(key: ApiKey, demand: Demand, nowMs: number): ConstraintCode | undefined {
+  return earlierCode(
     constraintFailure(limitsOf(key), demand, nowMs),
     constraintFailure(key.constraints, demand, nowMs),
   );
-  return failure ?? "VALID";
+}
+
+/** Gives all that bounds what is derived from a key by one of its secrets. */
+export function keyBounds(
+  key: ApiKey,
+  version: Pick<SecretVersion, "graceEndTimeMs"> | undefined,
+): Constraints & Required<Pick<Constraints, "scopes">> {
+  const end = version?.graceEndTimeMs;
+  const bounds = intersect(limitsOf(key), key.constraints);
+  const all = end === undefined ? bounds : intersect(bounds, { expireTimeMs: end });
+  return { ...all, scopes: all.scopes ?? [] };
 }
 
 /** Gives the scopes that a key really has: those granted, as far as its constraints leave them. */

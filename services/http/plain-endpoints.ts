@@ -6,14 +6,17 @@ export interface PlainAnswer {
   readonly status: number;
   /** Lower-case names; the content type of JSON is added. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Becomes JSON. */
-  readonly body: unknown;
+  /** Becomes JSON; absent: the answer has no content. */
+  readonly body?: unknown;
 }
 
-/** Answers a GET; HEAD gets the same without body. A throw is a bug: it is logged and answered with 500. */
-export type PlainEndpoint = (request: NodeRequest) => PlainAnswer | Promise<PlainAnswer>;
+/**
+ * Answers a GET; HEAD gets the same without body. `wildcard` is what stands for the `*` of its path; empty without one.
+ * A throw is a bug: it is logged and answered with 500.
+ */
+export type PlainEndpoint = (request: NodeRequest, wildcard: string) => PlainAnswer | Promise<PlainAnswer>;
 
-/** Endpoints that aren't RPCs, by exact path. */
+/** Endpoints that aren't RPCs, by path; in it a segment may be `*`, which stands for any one segment. */
 export type PlainEndpoints = Readonly<Record<string, PlainEndpoint>>;
 
 /** Tells what keeps the server from taking calls; see rpc/readiness.ts. */
@@ -44,11 +47,11 @@ export function createRequestHandler(
   endpoints: PlainEndpoints,
   log?: Pick<Log, "error">,
 ): (request: NodeRequest, response: NodeResponse) => void {
-  const byPath = new Map(Object.entries(endpoints));
+  const find = router(endpoints);
   return (request, response) => {
     if (rpc(request, response)) return;
-    const endpoint = byPath.get(pathOf(request));
-    if (endpoint === undefined) {
+    const found = find(pathOf(request));
+    if (found === undefined) {
       const isCall = request.method === "POST";
       return sendError(response, 404, isCall ? "unimplemented" : "not_found", "nothing is served at this path");
     }
@@ -56,19 +59,50 @@ export function createRequestHandler(
       response.setHeader("allow", "GET, HEAD");
       return sendError(response, 405, "unimplemented", "this path is read with GET");
     }
-    answerPlainly(endpoint, request, response).catch((err: unknown) => {
+    answerPlainly(found, request, response).catch((err: unknown) => {
       log?.error({ path: pathOf(request), err }, "endpoint failed");
       if (!response.headersSent) sendError(response, 500, "internal", "internal error");
     });
   };
 }
 
-async function answerPlainly(endpoint: PlainEndpoint, request: NodeRequest, response: NodeResponse): Promise<void> {
-  const { status, headers = {}, body } = await endpoint(request);
-  const text = Buffer.from(JSON.stringify(body));
+/** An endpoint, and what stands for the `*` of its path. */
+interface Found {
+  readonly endpoint: PlainEndpoint;
+  readonly wildcard: string;
+}
+
+/** Finds the endpoint of a path: exact ones by a look-up, the few with a wildcard one after the other. */
+function router(endpoints: PlainEndpoints): (path: string) => Found | undefined {
+  const entries = Object.entries(endpoints);
+  const exact = new Map(entries.filter(([path]) => !path.includes("*")));
+  const patterns = entries
+    .filter(([path]) => path.includes("*"))
+    .map(([path, endpoint]) => ({ parts: path.split("*") as [string, string], endpoint }));
+  return (path) => {
+    const endpoint = exact.get(path);
+    if (endpoint !== undefined) return { endpoint, wildcard: "" };
+    for (const { parts, endpoint } of patterns) {
+      const [start, end] = parts;
+      const wildcard = path.slice(start.length, path.length - end.length);
+      if (path === `${start}${wildcard}${end}` && wildcard !== "" && !wildcard.includes("/"))
+        return { endpoint, wildcard };
+    }
+    return undefined;
+  };
+}
+
+async function answerPlainly(
+  { endpoint, wildcard }: Found,
+  request: NodeRequest,
+  response: NodeResponse,
+): Promise<void> {
+  const { status, headers = {}, body } = await endpoint(request, wildcard);
   response.statusCode = status;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (body === undefined) return void response.end();
+  const text = Buffer.from(JSON.stringify(body));
   response.setHeader("content-type", "application/json");
   response.setHeader("content-length", text.byteLength);
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.end(request.method === "HEAD" ? "" : text);
 }

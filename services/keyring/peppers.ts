@@ -1,8 +1,9 @@
 import type { Pepper, Peppers } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
 import type { SealedSecret, StoreReads } from "../store/port.ts";
+import { loadSecrets } from "./loaded-secrets.ts";
 import type { MasterKeys } from "./master-key.ts";
-import { openSecret, sealSecret } from "./sealed-secret.ts";
+import { sealSecret } from "./sealed-secret.ts";
 
 /** Purpose of the sealed secrets that are peppers. */
 export const pepperPurpose = "pepper";
@@ -40,12 +41,8 @@ export async function loadPeppers(
   store: Pick<StoreReads, "listSealedSecrets">,
   masterKeys: MasterKeys,
 ): Promise<LoadedPeppers> {
-  const rows = [...(await store.listSealedSecrets(pepperPurpose))].sort(newerFirst);
-  const openable = rows.filter(({ masterKeyId }) => masterKeys.byId(masterKeyId) !== undefined);
-  return new LoadedPeppers(
-    openable.map((row) => ({ id: row.id, key: openSecret(masterKeys, row) })),
-    rows.filter((row) => !openable.includes(row)),
-  );
+  const { opened, sealed } = await loadSecrets(store, masterKeys, pepperPurpose);
+  return new LoadedPeppers(opened, sealed);
 }
 
 /** Makes a pepper of 32 random bytes, and the row that it is kept in. */
@@ -62,8 +59,4 @@ export function createPepper(
     random,
   );
   return { pepper, row };
-}
-
-function newerFirst(a: SealedSecret, b: SealedSecret): number {
-  return b.createTimeMs - a.createTimeMs || (a.id < b.id ? 1 : -1);
 }

@@ -1,10 +1,18 @@
-/** Who may call a method: anyone (`open`), or a caller that holds the reserved scope. */
-export type Access = { readonly open: true } | { readonly scope: string };
+/** What a caller must show: a credential that holds the reserved scope, or any, since the method is about that itself. */
+export type CallerAccess = { readonly scope: string } | { readonly holder: true };
+
+/** Who may call a method: anyone (`open`), or such a caller. */
+export type Access = { readonly open: true } | CallerAccess;
 
 const open: Access = { open: true };
 const keysRead: Access = { scope: "ichor:keys:read" };
 const keysWrite: Access = { scope: "ichor:keys:write" };
 const keysVerify: Access = { scope: "ichor:keys:verify" };
+const signingRead: Access = { scope: "ichor:signing:read" };
+const signingWrite: Access = { scope: "ichor:signing:write" };
+const tenantsRead: Access = { scope: "ichor:tenants:read" };
+const tenantsWrite: Access = { scope: "ichor:tenants:write" };
+const anyKey: Access = { holder: true };
 
 /**
  * Every method of every service, under its full name: the one place that says who may call it. A method that isn't here
@@ -26,4 +34,22 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "ichor.v1.AdminService/EnableApiKey": keysWrite,
   "ichor.v1.AdminService/RevokeApiKey": keysWrite,
   "ichor.v1.AdminService/DeleteApiKey": keysWrite,
+  "ichor.v1.AdminService/RevokeToken": { scope: "ichor:tokens:revoke" },
+  "ichor.v1.AdminService/ListSigningKeys": signingRead,
+  "ichor.v1.AdminService/RotateSigningKey": signingWrite,
+  "ichor.v1.AdminService/RevokeSigningKey": signingWrite,
+  "ichor.v1.AdminService/RotateAudienceKey": signingWrite,
+  "ichor.v1.AdminService/CreateTenant": tenantsWrite,
+  "ichor.v1.AdminService/GetTenant": tenantsRead,
+  "ichor.v1.AdminService/ListTenants": tenantsRead,
+  "ichor.v1.AdminService/UpdateTenant": tenantsWrite,
+  "ichor.v1.AdminService/DisableTenant": tenantsWrite,
+  "ichor.v1.AdminService/EnableTenant": tenantsWrite,
+  "ichor.v1.DerivationService/DeriveToken": anyKey,
+  "ichor.v1.DerivationService/VerifyToken": { scope: "ichor:tokens:verify" },
+  "ichor.v1.DerivationService/GetKeySet": { scope: "ichor:keyset:watch" },
+  "ichor.v1.SelfService/GetSelf": anyKey,
+  "ichor.v1.SelfService/RotateSelf": anyKey,
+  "ichor.v1.SelfService/RevokeSelf": anyKey,
+  "ichor.v1.SelfService/RevokeToken": anyKey,
 };

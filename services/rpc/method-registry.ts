@@ -7,7 +7,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
-import { accessTable } from "./access.ts";
+import { accessTable, type CallerAccess } from "./access.ts";
 import type { Carrier, Unary, UnaryMethods } from "./call.ts";
 
 const mebibyte = 1024 * 1024;
@@ -25,14 +25,14 @@ const requestBytesMaxOf: Readonly<Record<string, number>> = {
 /** Protobuf JSON as every path reads and writes it: unknown fields are refused, since a misspelt limit is no limit. */
 export const jsonOptions = { ignoreUnknownFields: false } as const;
 
-/** A unary method that needs a scope, with all that a transport must know to serve it. */
+/** A unary method that needs a caller, with all that a transport must know to serve it. */
 export interface UnaryMethod<M extends DescMethodUnary = DescMethodUnary> {
   /** Full name, as `ichor.v1.AdminService/IssueApiKey`. */
   readonly name: string;
   readonly desc: M;
   readonly run: Unary<M>;
-  /** The reserved scope that its caller must hold. */
-  readonly scope: string;
+  /** What its caller must show. */
+  readonly access: CallerAccess;
   /** The largest message, in bytes. */
   readonly requestBytesMax: number;
 }
@@ -78,17 +78,17 @@ export interface MethodRegistry {
 }
 
 /**
- * Registers a service whose methods are unary and need a scope. Throws TypeError for a method that the access table
+ * Registers a service whose methods are unary and need a caller. Throws TypeError for a method that the access table
  * doesn't name, or that it opens to anyone.
  */
 export function scopedService<S extends DescService>(service: S, methods: UnaryMethods<S>): Registration {
   const unary = service.methods.map((desc): UnaryMethod => {
     const name = fullMethodName(desc);
     const access = accessTable[name];
-    if (access === undefined || !("scope" in access)) throw new TypeError(`${name} needs a scope in the access table`);
+    if (access === undefined || "open" in access) throw new TypeError(`${name} needs a caller in the access table`);
     if (!isUnary(desc)) throw new TypeError(`${name} is not unary`);
     const run = methodNamed(methods, desc) as Unary;
-    return { name, desc, run, scope: access.scope, requestBytesMax: requestBytesMaxOf[name] ?? requestBytesDefault };
+    return { name, desc, run, access, requestBytesMax: requestBytesMaxOf[name] ?? requestBytesDefault };
   });
   return { service, unary, open: [] };
 }

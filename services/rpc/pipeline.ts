@@ -16,8 +16,11 @@ export const callTimeoutMsMax = 60_000;
 
 /** The ports of the pipeline. */
 export interface PipelineDeps {
-  /** Says whose credential this is. Throws CREDENTIAL_REFUSED if it isn't valid now, whatever check it failed. */
-  readonly authenticate: (presentedCredential: string, carrier: Carrier) => Promise<Caller>;
+  /**
+   * Says whose credential this is; for the holder of any if the method is about the credential itself. Throws
+   * CREDENTIAL_REFUSED if it isn't valid now, whatever check it failed.
+   */
+  readonly authenticate: (presentedCredential: string, carrier: Carrier, holder: boolean) => Promise<Caller>;
   /** Says which tenant has this id or slug. Throws TENANT_NOT_FOUND. Asked only for callers that may leave theirs. */
   readonly resolveTenant: (idOrSlug: string) => Promise<TenantId>;
   /** Whether the server is shutting down. */
@@ -96,14 +99,15 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   async function admit(method: UnaryMethod, progress: Progress, lifetime: CallLifetime, endMs: number): Promise<Call> {
     const { carrier } = progress;
-    const caller = await authenticate(bearerCredential(carrier.header("authorization")), carrier);
+    const { access } = method;
+    const caller = await authenticate(bearerCredential(carrier.header("authorization")), carrier, "holder" in access);
     progress.caller = caller;
     const ichorTenant = carrier.header("ichor-tenant");
     // Also refuses the header before any look-up, for all who may not send it.
     actingTenant(caller, ichorTenant);
     const tenantId = ichorTenant === undefined ? caller.tenantId : await resolveTenant(ichorTenant);
     progress.tenantId = tenantId;
-    requireScope(caller, method.scope);
+    if ("scope" in access) requireScope(caller, access.scope);
     const remainingMs = () => endMs - monotonicMs();
     return new AdmittedCall(method.name, caller, tenantId, carrier.peerAddress, lifetime, remainingMs);
   }

@@ -1,44 +1,133 @@
-import type { Caller } from "../core/caller.ts";
-import { parseIssuedKey } from "../core/credential.ts";
+import type { Caller, Holder } from "../core/caller.ts";
+import {
+  type PresentedIssuedKey,
+  type PresentedJwt,
+  type PresentedMacaroon,
+  parseIssuedKey,
+} from "../core/credential.ts";
+import type { DeferrableCode, Demand } from "../core/demand.ts";
 import { IchorError } from "../core/errors.ts";
 import { idFromBytes } from "../core/ids.ts";
-import { defaultTenantSlug } from "../core/tenant.ts";
+import { readJwt, unverifiedTenantId } from "../core/jwt/read-jwt.ts";
+import { readMacaroonText } from "../core/macaroon/text.ts";
+import { intersectScopes } from "../core/scopes.ts";
+import { defaultTenantSlug, issuerOf, type Tenant } from "../core/tenant.ts";
+import { clearToken } from "../core/token-clearance.ts";
 import { authenticateKey, clearKey, effectiveScopes } from "../core/verification.ts";
+import { decodeMacaroonIdentifier } from "../wire/macaroon-identifier.ts";
 import type { VerificationDeps } from "./verify-presented.ts";
-
-export interface CallerDeps extends VerificationDeps {
-  /** Base URL of the issuer: the audience that a caller's key must allow. */
-  readonly issuer: () => string;
-}
+import { verifyToken } from "./verify-token.ts";
 
 /** Stands for the tenant of an unknown key, so that its refusal takes as long as any other. */
 const noTenant = idFromBytes("ten", new Uint8Array(16));
 
+/** What a method about the caller's own credential doesn't ask: what is derived from it carries these demands on. */
+const leftToChild: ReadonlySet<DeferrableCode> = new Set<DeferrableCode>(["AUDIENCE_MISMATCH", "CONSTRAINT_NOT_MET"]);
+
 /**
- * Gives the caller behind a bearer credential: an issued key of any tenant, which its id tells.
+ * Gives the caller behind a bearer credential: an issued key of any tenant, which its id tells, or a JWT whose sole
+ * audience is the issuer. For a method about the caller's own credential (`holder`), also one that isn't meant for
+ * Ichor, and a macaroon: it then has no scopes here.
  * Throws CREDENTIAL_REFUSED for everything else, without saying which check failed.
  */
 export function authenticateCaller(
-  deps: CallerDeps,
-): (bearerCredential: string, clientAddress: string) => Promise<Caller> {
-  return async (bearerCredential, clientAddress) => {
-    const presented = parseIssuedKey(bearerCredential);
-    const found = presented && (await deps.records.key(presented.keyId, false)).value;
-    const tenant = found && (await deps.records.tenant(found.tenantId, false)).value;
-    if (presented === undefined) throw refused();
-    const authentication = authenticateKey(presented, tenant && found, tenant?.id ?? noTenant, deps.peppers);
-    if (!authentication.authentic || tenant === undefined) throw refused();
-    const { key, version } = authentication;
-    deps.rebindSecret(presented, key, version);
-    const demand = { requiredScopes: [], audience: deps.issuer(), clientIp: clientAddress || undefined, context: {} };
-    if (clearKey({ key, version, tenant, demand, nowMs: deps.now() }) !== "VALID") throw refused();
-    return {
-      keyId: key.id,
-      tenantId: tenant.id,
-      inDefaultTenant: tenant.slug === defaultTenantSlug,
-      scopes: effectiveScopes(key),
-    };
+  deps: VerificationDeps,
+): (bearerCredential: string, clientAddress: string, holder: boolean) => Promise<Caller> {
+  return async (bearerCredential, clientAddress, holder) => {
+    const key = parseIssuedKey(bearerCredential);
+    if (key !== undefined) return keyCaller(deps, key, clientAddress, holder);
+    const jwt = readJwt(bearerCredential);
+    if (jwt !== undefined) {
+      const tenant = await tenantOf(deps, unverifiedTenantId(jwt));
+      return tokenCaller(deps, { kind: "JWT", unverifiedText: bearerCredential }, tenant, clientAddress, holder);
+    }
+    const macaroon = holder ? readMacaroonText(bearerCredential) : undefined;
+    if (macaroon === undefined) throw refused();
+    const { prefix } = macaroon;
+    const presented = { kind: "MACAROON", prefix, unverifiedText: bearerCredential.slice(prefix.length + 1) } as const;
+    const tenant = await tenantOf(deps, decodeMacaroonIdentifier(macaroon.macaroon.identifier)?.tenantId);
+    const { macaroonPrefix, retiredMacaroonPrefixes } = tenant.settings;
+    if (prefix !== macaroonPrefix && !retiredMacaroonPrefixes.includes(prefix)) throw refused();
+    return tokenCaller(deps, presented, tenant, clientAddress, holder);
   };
+}
+
+async function keyCaller(
+  deps: VerificationDeps,
+  presented: PresentedIssuedKey,
+  clientAddress: string,
+  holder: boolean,
+): Promise<Caller> {
+  const found = (await deps.records.key(presented.keyId, false)).value;
+  const tenant = found && (await deps.records.tenant(found.tenantId, false)).value;
+  const authentication = authenticateKey(presented, tenant && found, tenant?.id ?? noTenant, deps.peppers);
+  if (!authentication.authentic || tenant === undefined) throw refused();
+  const { key, version } = authentication;
+  deps.rebindSecret(presented, key, version);
+  const demand = demandOnCaller(deps, tenant, clientAddress);
+  const clears = (what: Demand) => clearKey({ key, version, tenant, demand: what, nowMs: deps.now() }) === "VALID";
+  const forIchor = clears(demand);
+  if (!forIchor && !(holder && clears({ ...demand, deferred: leftToChild }))) throw refused();
+  const scopes = forIchor ? effectiveScopes(key) : [];
+  return callerOf(tenant, scopes, "ISSUED_KEY", { key, version }, holder);
+}
+
+async function tokenCaller(
+  deps: VerificationDeps,
+  presented: PresentedJwt | PresentedMacaroon,
+  tenant: Tenant,
+  clientAddress: string,
+  holder: boolean,
+): Promise<Caller> {
+  const demand = demandOnCaller(deps, tenant, clientAddress);
+  const lenient: Demand = holder ? { ...demand, deferred: leftToChild } : demand;
+  const { code, token, key } = await verifyToken(deps, presented, tenant, lenient, false);
+  if (code !== "VALID" || token === undefined || key === undefined) throw refused();
+  const { audiences, scopes } = token.grant;
+  const meantForIssuer = presented.kind === "JWT" && audiences.length === 1 && audiences[0] === demand.audience;
+  const forIchor = meantForIssuer && clearToken({ token, key, tenant, revoked: false, demand, nowMs: deps.now() });
+  if (forIchor !== "VALID" && !holder) throw refused();
+  const version = key.secretVersions.find(({ number }) => number === token.secretVersion);
+  const macaroonText = presented.kind === "MACAROON" ? `${presented.prefix}_${presented.unverifiedText}` : undefined;
+  return callerOf(
+    tenant,
+    forIchor === "VALID" ? intersectScopes(effectiveScopes(key), scopes) : [],
+    presented.kind,
+    { key, version, token, macaroonText },
+    holder,
+  );
+}
+
+function callerOf(
+  tenant: Tenant,
+  scopes: readonly string[],
+  kind: Caller["kind"],
+  presented: Holder,
+  holder: boolean,
+): Caller {
+  return {
+    keyId: presented.key.id,
+    tenantId: tenant.id,
+    inDefaultTenant: tenant.slug === defaultTenantSlug,
+    scopes,
+    kind,
+    ...(holder && { holder: presented }),
+  };
+}
+
+function demandOnCaller({ issuer }: VerificationDeps, tenant: Tenant, clientAddress: string): Demand {
+  return {
+    requiredScopes: [],
+    audience: issuerOf(issuer(), tenant),
+    clientIp: clientAddress || undefined,
+    context: {},
+  };
+}
+
+async function tenantOf({ records }: VerificationDeps, id: Tenant["id"] | undefined): Promise<Tenant> {
+  const tenant = id && (await records.tenant(id, false)).value;
+  if (!tenant) throw refused();
+  return tenant;
 }
 
 function refused(): IchorError {

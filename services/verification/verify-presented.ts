@@ -1,14 +1,17 @@
 import type { ApiKey, CredentialKind, SecretVersion } from "../core/api-key.ts";
 import { classifyCredential, type PresentedCredential } from "../core/credential.ts";
 import type { Demand } from "../core/demand.ts";
+import type { DerivedToken } from "../core/derived-token.ts";
 import type { Peppers } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
+import { intersectScopes } from "../core/scopes.ts";
 import { authenticateKey, clearKey, credentialEndMs, effectiveScopes } from "../core/verification.ts";
 import type { VerificationCode } from "../core/verification-code.ts";
 import type { Call } from "../rpc/call.ts";
 import type { RebindSecret } from "./rebind-secret.ts";
-import type { Freshness, KeyRecords } from "./records.ts";
+import type { Freshness } from "./records.ts";
+import { type TokenDeps, type TokenVerification, verifyToken } from "./verify-token.ts";
 
 /** The part of the time until the deadline that a wait for a revision may take. */
 const patienceOfRemaining = 0.8;
@@ -22,6 +25,8 @@ export interface Verification {
   readonly key?: ApiKey;
   /** The secret that was presented, with `key`. */
   readonly version?: SecretVersion;
+  /** The derived token that was presented, if it is authentic, whatever the code. */
+  readonly token?: DerivedToken;
   /** What the credential really allows, with `key`. */
   readonly scopes?: readonly string[];
   /** When the credential ends, ms since the epoch; absent: never. */
@@ -47,16 +52,13 @@ export interface VerifyOptions {
 /** Verifies a presented credential: authentic first, then cleared for the demand. Refusals are results. */
 export type VerifyPresented = (presentedCredential: string, options: VerifyOptions) => Promise<Verification>;
 
-export interface VerificationDeps {
-  readonly records: KeyRecords;
+export interface VerificationDeps extends TokenDeps {
   readonly freshness: Freshness;
   readonly peppers: Peppers;
   readonly rebindSecret: RebindSecret;
-  /** Ms since the epoch. */
-  readonly now: () => number;
 }
 
-/** Makes the one verification that AdminService, the bearer check and later token methods share. */
+/** Makes the one verification where all kinds of credentials meet. */
 export function verifyPresented(deps: VerificationDeps): VerifyPresented {
   return async (presentedCredential, options) => {
     const { tenantId, noCache } = options;
@@ -66,6 +68,10 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
     const { value: tenant, ageMs: tenantAgeMs } = await deps.records.tenant(tenantId, noCache);
     if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
     const presented = classifyCredential(presentedCredential, tenant.settings);
+    if (presented.kind === "JWT" || presented.kind === "MACAROON") {
+      const verified = await verifyToken(deps, presented, tenant, options.demand, noCache);
+      return { revision, ...verificationOf(verified, presented.kind), ageMs: Math.max(tenantAgeMs, verified.ageMs) };
+    }
     if (presented.kind !== "ISSUED_KEY") return { revision, ageMs: tenantAgeMs, ...refusalOf(presented) };
     const kind = presented.kind;
     const found = await deps.records.key(presented.keyId, noCache);
@@ -87,18 +93,34 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
   };
 }
 
-/** What isn't an issued key: this version imports none and makes no tokens, so it can know none of them. */
+function verificationOf(
+  { code, token, key }: TokenVerification,
+  kind: CredentialKind,
+): Pick<Verification, "code" | "kind" | "key" | "version" | "token" | "scopes" | "expireTimeMs"> {
+  if (token === undefined) return { code, kind };
+  if (key === undefined) return { code, kind, token };
+  const version = key.secretVersions.find(({ number }) => number === token.secretVersion);
+  const { expireTimeMs } = token.grant;
+  return {
+    code,
+    kind,
+    token,
+    key,
+    ...(version && { version }),
+    scopes: intersectScopes(effectiveScopes(key), token.grant.scopes),
+    expireTimeMs: Math.min(expireTimeMs, credentialEndMs(key, version ?? {}) ?? expireTimeMs),
+  };
+}
+
+/** What is neither a key that was issued nor a token: this version imports none, so it can know none. */
 function refusalOf(
-  presented: Exclude<PresentedCredential, { kind: "ISSUED_KEY" }>,
+  presented: Exclude<PresentedCredential, { kind: "ISSUED_KEY" | "JWT" | "MACAROON" }>,
 ): Pick<Verification, "code" | "kind"> {
   switch (presented.kind) {
     case "MALFORMED":
       return { code: "MALFORMED", ...(presented.meantAs && { kind: presented.meantAs }) };
     case "IMPORTED_KEY":
       return { code: "NOT_FOUND", kind: presented.kind };
-    case "JWT":
-    case "MACAROON":
-      return { code: "SIGNATURE_INVALID", kind: presented.kind };
   }
 }
 

@@ -3,6 +3,7 @@ import type { ApiKeySchema, ConstraintsSchema, SecretVersionSchema } from "../..
 import type { ApiKey, SecretVersion } from "../core/api-key.ts";
 import type { Constraints } from "../core/constraints.ts";
 import { keyStatus } from "../core/key-life.ts";
+import { derivePolicyToProto } from "./derive-policy.ts";
 import { credentialKindToProto, keyStatusToProto, revocationReasonToProto, visibilityToProto } from "./enums.ts";
 import { toTimestamp } from "./time.ts";
 
@@ -29,6 +30,7 @@ export function apiKeyToProto(key: ApiKey, nowMs: number): MessageInitShape<type
       .map(secretVersionToProto),
     allowedCidrs: [...key.allowedCidrs],
     constraints: constraintsToProto(key.constraints),
+    derivePolicy: derivePolicyToProto(key.derivePolicy),
     tokenEpoch: BigInt(key.tokenEpoch),
     revocation: revocation && {
       reason: revocationReasonToProto[revocation.reason],

@@ -26,6 +26,7 @@ const callerOf = (keyId: string, tenantId: TenantId, ...scopes: string[]): Calle
   tenantId,
   inDefaultTenant: tenantId === defaultTenantId,
   scopes,
+  kind: "ISSUED_KEY",
 });
 
 /** Who each credential is. Any other is refused. */
@@ -122,4 +123,15 @@ const fakeMethods: AdminMethods = {
   enableApiKey: notFaked,
   revokeApiKey: notFaked,
   deleteApiKey: notFaked,
+  revokeToken: notFaked,
+  listSigningKeys: notFaked,
+  rotateSigningKey: notFaked,
+  revokeSigningKey: notFaked,
+  rotateAudienceKey: notFaked,
+  createTenant: notFaked,
+  getTenant: notFaked,
+  listTenants: notFaked,
+  updateTenant: notFaked,
+  disableTenant: notFaked,
+  enableTenant: notFaked,
 };

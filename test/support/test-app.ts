@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { type App, type AppDeps, buildApp } from "../../services/app.ts";
@@ -18,6 +19,8 @@ export interface TestApp {
   readonly rootCredential: string;
   /** A client that calls with `credential`, and `headers` beside it. */
   admin(credential?: string, headers?: Record<string, string>): Client<typeof AdminService>;
+  /** The same for any service. */
+  client<S extends DescService>(service: S, credential?: string, headers?: Record<string, string>): Client<S>;
   close(): Promise<void>;
 }
 
@@ -37,15 +40,17 @@ export async function startTestApp(deps: Partial<AppDeps> = {}, on?: TestApp): P
   });
   const transport = createRouterTransport(app.routes);
   const rootCredential = readFileSync(join(folder.path, "root.key"), "utf8").trim();
+  const client: TestApp["client"] = (service, credential = rootCredential, headers = {}) => {
+    const all = { authorization: `Bearer ${credential}`, ...headers };
+    return withHeaders(createClient(service, transport), all);
+  };
   return {
     app,
     clock,
     dataDir: folder.path,
     rootCredential,
-    admin(credential = rootCredential, headers = {}) {
-      const all = { authorization: `Bearer ${credential}`, ...headers };
-      return withHeaders(createClient(AdminService, transport), all);
-    },
+    client,
+    admin: (credential, headers) => client(AdminService, credential, headers),
     async close() {
       await app.close();
       folder.remove();
@@ -69,14 +74,11 @@ export async function insertTenant(
 }
 
 /** The same client, each call with these headers unless it has its own options. */
-function withHeaders(
-  client: Client<typeof AdminService>,
-  headers: Record<string, string>,
-): Client<typeof AdminService> {
+function withHeaders<S extends DescService>(client: Client<S>, headers: Record<string, string>): Client<S> {
   const bound = Object.entries(client).map(([name, call]) => [
     name,
     (request: never, options?: object) =>
       (call as (request: never, options: object) => unknown)(request, { headers, ...options }),
   ]);
-  return Object.fromEntries(bound);
+  return Object.fromEntries(bound) as Client<S>;
 }

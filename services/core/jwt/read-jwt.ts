@@ -1,5 +1,6 @@
 import { decodeCanonicalBase64url } from "../base64url.ts";
 import { credentialBytesMax } from "../credential.ts";
+import { parseId, type TenantId } from "../ids.ts";
 import { decodeUtf8 } from "../utf8.ts";
 import { type JwtHeader, readHeader } from "./header.ts";
 
@@ -27,6 +28,14 @@ export function readJwt(text: string): UnverifiedJwt | undefined {
   if (!header || !decodeCanonicalBase64url(claimsPart) || !decodeCanonicalBase64url(signaturePart)) return undefined;
   const unverifiedHeader = readHeader(parseJson(header));
   return unverifiedHeader && { text, unverifiedHeader };
+}
+
+/** Gives the tenant that a JWT says it is of: good for finding the keys that may prove it, and nothing else. */
+export function unverifiedTenantId({ text }: UnverifiedJwt): TenantId | undefined {
+  const claims = decodeCanonicalBase64url(text.split(".", 2)[1] ?? "");
+  const parsed = claims && parseJson(claims);
+  const tenant = typeof parsed === "object" && parsed !== null && "tenant" in parsed ? parsed.tenant : undefined;
+  return typeof tenant === "string" ? parseId("ten", tenant) : undefined;
 }
 
 /** Parses JSON in UTF-8; undefined if it is neither. */

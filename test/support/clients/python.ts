@@ -1,4 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { plainEnvironment, temporaryFolder } from "../server-process.ts";
 import type { Answer, MakeClient } from "./client.ts";
@@ -8,9 +9,7 @@ const script = new URL("./python_client.py", import.meta.url).pathname;
 const files = [
   "google/rpc/status.proto",
   "google/rpc/error_details.proto",
-  "ichor/v1/api_key.proto",
-  "ichor/v1/verification.proto",
-  "ichor/v1/admin_service.proto",
+  ...readdirSync(new URL("../../../proto/ichor/v1", import.meta.url)).map((name) => `ichor/v1/${name}`),
 ];
 
 /** gRPC by Python's grpcio, with stubs that protoc makes from the protos. `python` is the interpreter's path. */

@@ -46,7 +46,14 @@ export function someKey(changes: Partial<ApiKey> = {}): ApiKey {
 }
 
 export function someCaller(changes: Partial<Caller> = {}): Caller {
-  return { keyId: otherKeyId, tenantId: someTenantId, inDefaultTenant: false, scopes: [], ...changes };
+  return {
+    keyId: otherKeyId,
+    tenantId: someTenantId,
+    inDefaultTenant: false,
+    scopes: [],
+    kind: "ISSUED_KEY",
+    ...changes,
+  };
 }
 
 export function somePepper(number: number): Pepper {

@@ -3,6 +3,8 @@ import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { AdminService } from "../../../gen/ichor/v1/admin_service_pb.ts";
+import { DerivationService } from "../../../gen/ichor/v1/derivation_service_pb.ts";
+import { SelfService } from "../../../gen/ichor/v1/self_service_pb.ts";
 import { isReserved, isScope } from "../../../services/core/scopes.ts";
 import { accessTable } from "../../../services/rpc/access.ts";
 import { fullMethodName } from "../../../services/rpc/method-registry.ts";
@@ -13,7 +15,7 @@ describe("accessTable", () => {
   it("names every method of every registered service, and nothing else", () => {
     const { services } = fakeRpc().registry;
     expect(services).toEqual(expect.arrayContaining([AdminService, Health, ServerReflection, ServerReflectionAlpha]));
-    const served = services.flatMap(({ methods }) => methods.map(fullMethodName));
+    const served = [...services, DerivationService, SelfService].flatMap(({ methods }) => methods.map(fullMethodName));
     expect(Object.keys(accessTable).sort()).toEqual(served.sort());
   });
 
@@ -27,12 +29,17 @@ describe("accessTable", () => {
     ]);
   });
 
-  it("asks of each method the scope that the proto's `Callers:` line promises", () => {
-    const comments = commentsOf("ichor/v1/admin_service.proto", /^\s*rpc (\w+)\(/);
-    expect(comments.size).toBe(AdminService.methods.length);
+  it.each([
+    [AdminService, "admin_service"],
+    [DerivationService, "derivation_service"],
+    [SelfService, "self_service"],
+  ])("asks of each method of %s what the proto's `Callers:` line promises", ({ typeName, methods }, file) => {
+    const comments = commentsOf(`ichor/v1/${file}.proto`, /^\s*rpc (\w+)\(/);
+    expect(comments.size).toBe(methods.length);
     for (const [name, comment] of comments) {
       const scope = /^Callers: `([^`]+)`\.$/m.exec(comment)?.[1];
-      expect(accessTable[`ichor.v1.AdminService/${name}`], name).toEqual({ scope });
+      const anyKey = /^Callers: any key\.$/m.test(comment);
+      expect(accessTable[`${typeName}/${name}`], name).toEqual(anyKey ? { holder: true } : { scope });
     }
   });
 

@@ -13,7 +13,7 @@ describe("createMethodRegistry", () => {
   it("knows each unary method by its full name, with scope and limits", () => {
     expect(registry.unary.size).toBe(AdminService.methods.length);
     expect(registry.unary.get("ichor.v1.AdminService/VerifyCredential")).toMatchObject({
-      scope: "ichor:keys:verify",
+      access: { scope: "ichor:keys:verify" },
       requestBytesMax: 1024 * 1024,
     });
     expect(registry.unary.get("ichor.v1.AdminService/BatchVerifyCredentials")?.requestBytesMax).toBe(4 * 1024 * 1024);
@@ -27,7 +27,7 @@ describe("createMethodRegistry", () => {
 
 describe("scopedService", () => {
   it("refuses methods that are open to anyone, and those that have no implementation", () => {
-    expect(() => scopedService(Health, {} as never)).toThrow(/scope/);
+    expect(() => scopedService(Health, {} as never)).toThrow(/caller/);
     expect(() => scopedService(AdminService, {} as never)).toThrow(/no implementation/);
   });
 });

@@ -1,12 +1,16 @@
-import type { Constraints as ConstraintsPb } from "../../gen/ichor/v1/api_key_pb.ts";
-import type { JsonObject } from "../core/api-key.ts";
+import type {
+  Constraints as ConstraintsPb,
+  RevocationReason as RevocationReasonPb,
+} from "../../gen/ichor/v1/api_key_pb.ts";
+import type { JsonObject, RevocationReason } from "../core/api-key.ts";
 import { isAudience } from "../core/audience.ts";
 import { canonicalNetwork } from "../core/cidr.ts";
 import { type Constraints, contextValueBytesMax, isContextName } from "../core/constraints.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { type KeyId, parseId } from "../core/ids.ts";
 import { isGrant } from "../core/scopes.ts";
-import { fromTimestamp } from "../wire/time.ts";
+import { revocationReasonFromProto } from "./enums.ts";
+import { fromTimestamp } from "./time.ts";
 
 /** Bounds of what a key holds; the comments of api_key.proto tell them. */
 export const nameBytesMax = 255;
@@ -42,6 +46,18 @@ export function requireRequestId(requestId: string): void {
   const violations = new FieldViolations();
   checkRequestId(violations, requestId);
   violations.throwIfAny();
+}
+
+/** Notes what is wrong with the fields of every request that revokes a key; gives the reason. */
+export function checkRevocation(
+  violations: FieldViolations,
+  request: { readonly reason: RevocationReasonPb; readonly comment: string; readonly requestId: string },
+): RevocationReason {
+  const reason = revocationReasonFromProto(request.reason);
+  violations.require(reason !== undefined, "reason", "is not a value that this version knows");
+  checkText(violations, "comment", request.comment, commentBytesMax);
+  checkRequestId(violations, request.requestId);
+  return reason ?? "UNSPECIFIED";
 }
 
 /** Notes what is wrong with text for people: bytes of UTF-8, no control characters. */

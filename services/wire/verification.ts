@@ -1,0 +1,88 @@
+import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type {
+  VerifyCredentialRequestSchema,
+  VerifyCredentialResponseSchema,
+} from "../../gen/ichor/v1/verification_pb.ts";
+import type { ApiKey, CredentialKind, SecretVersion } from "../core/api-key.ts";
+import { isAudience } from "../core/audience.ts";
+import { parseAddress } from "../core/cidr.ts";
+import type { Demand } from "../core/demand.ts";
+import type { DerivedToken } from "../core/derived-token.ts";
+import type { FieldViolations } from "../core/field-violations.ts";
+import { isScope } from "../core/scopes.ts";
+import type { VerificationCode } from "../core/verification-code.ts";
+import { credentialKindToProto, verificationCodeToProto } from "./enums.ts";
+import { checkContext } from "./request-fields.ts";
+import { toDuration, toTimestamp } from "./time.ts";
+
+const requiredScopesMax = 32;
+
+type Request = MessageShape<typeof VerifyCredentialRequestSchema>;
+type Response = MessageInitShape<typeof VerifyCredentialResponseSchema>;
+
+/** An outcome as it is told. */
+export interface ToldVerification {
+  readonly code: VerificationCode;
+  readonly kind?: CredentialKind;
+  readonly key?: ApiKey;
+  readonly version?: SecretVersion;
+  readonly token?: DerivedToken;
+  readonly scopes?: readonly string[];
+  readonly expireTimeMs?: number | undefined;
+  readonly revision: bigint;
+  readonly ageMs: number;
+}
+
+/** Notes what is wrong with a request; a malformed *credential* is none of it. */
+export function checkVerification(violations: FieldViolations, request: Request, at: string): void {
+  const { requiredScopes, audience, clientIp, context, cost, minRevision } = request;
+  violations.require(request.credential !== "", `${at}credential`, "must not be empty");
+  violations.require(
+    requiredScopes.length <= requiredScopesMax,
+    `${at}required_scopes`,
+    `must have at most ${requiredScopesMax} scopes`,
+  );
+  requiredScopes.slice(0, requiredScopesMax).forEach((scope, i) => {
+    violations.require(isScope(scope), `${at}required_scopes[${i}]`, "is not a scope, or is a pattern");
+  });
+  violations.require(audience === "" || isAudience(audience), `${at}audience`, "is not an audience");
+  violations.require(
+    clientIp === "" || parseAddress(clientIp) !== undefined,
+    `${at}client_ip`,
+    "is not an IPv4 or IPv6 address",
+  );
+  checkContext(violations, `${at}context`, context);
+  violations.require(cost === 0n || cost === 1n, `${at}cost`, "must be 0 or 1 until limits are enforced");
+  violations.require(minRevision >= 0n, `${at}min_revision`, "must not be negative");
+}
+
+/** What a request asks of a credential. */
+export function demandOf({ requiredScopes, audience, clientIp, context }: Request): Demand {
+  return { requiredScopes, audience: audience || undefined, clientIp: clientIp || undefined, context };
+}
+
+/** An outcome for callers. */
+export function verificationToProto(verification: ToldVerification): Response {
+  const { code, kind, key, version, token, scopes, expireTimeMs, revision, ageMs } = verification;
+  return {
+    valid: code === "VALID",
+    code: verificationCodeToProto[code],
+    ...(kind && { kind: credentialKindToProto[kind] }),
+    ...(key && {
+      key: {
+        id: key.id,
+        name: key.name,
+        ownerId: key.ownerId,
+        tenantId: key.tenantId,
+        scopes: [...(scopes ?? [])],
+        labels: { ...key.labels },
+        ...(key.metadata && { metadata: key.metadata }),
+        expireTime: toTimestamp(expireTimeMs),
+        secretVersionId: version === undefined ? "" : String(version.number),
+      },
+    }),
+    tokenId: token?.tokenId ?? "",
+    revision,
+    age: toDuration(Math.ceil(ageMs)),
+  };
+}
