@@ -8,8 +8,8 @@ import { generateDocs } from "./generate-docs.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Databases that a Prisma client is generated for; `mysql` and `cockroachdb` compose in the same way. */
-const providers = ["sqlite"];
+/** Databases that a Prisma client is generated for. */
+const providers = ["sqlite", "postgresql", "mysql", "cockroachdb"];
 
 /** Folders that hold nothing but what is generated. */
 const outputs = [

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
+import { parseDatabaseUrl } from "./core/database-url.ts";
 import { exposedRights, groupAndOthers } from "./core/file-rights.ts";
 
 /** Log levels, from most to least told. */
@@ -18,6 +19,7 @@ export interface ServerConfig {
   readonly listen: ListenAddress;
   /** Base URL of the issuer without trailing slash; undefined: made from the listener's address. */
   readonly publicUrl: string | undefined;
+  /** May hold a password. */
   readonly databaseUrl: string;
   readonly masterKeyFile: string;
   /** Whether a missing master key file is made at the first start: only if its place wasn't chosen. */
@@ -64,11 +66,13 @@ export const settings: readonly Setting[] = [
   {
     name: "ICHOR_DATABASE_URL",
     fallback: "SQLite in the data directory",
-    description: "Where the store is: `file:PATH`.",
+    description:
+      "Where the store is: `file:PATH`, or `postgresql://`, `mysql://` or `cockroachdb://` with `user:password@host:port/database`; " +
+      "the operating guide's page on databases tells its parameters.",
   },
   {
     name: "ICHOR_MASTER_KEY_FILE",
-    fallback: "`master.key` in the data directory, made at the first start",
+    fallback: "`master.key` in the data directory, made at the first start; none with a database server",
     description:
       "File of the master keys: base64 of 32 bytes, one a line, the current one first; readable by its owner only.",
   },
@@ -129,8 +133,13 @@ export function loadServerConfig(env: Environment): ServerConfig {
   const dataDir = resolve(read.text("ICHOR_DATA_DIR") ?? ".ichor");
   const listen = read.parsed("ICHOR_LISTEN", parseListenAddress) ?? { host: "127.0.0.1", port: 8420 };
   const publicUrl = read.parsed("ICHOR_PUBLIC_URL", parseBaseUrl);
-  const databaseUrl = read.parsed("ICHOR_DATABASE_URL", parseDatabaseUrl) ?? `file:${resolve(dataDir, "ichor.db")}`;
+  const database = read.parsed("ICHOR_DATABASE_URL", parseDatabaseUrl);
+  const databaseUrl = read.text("ICHOR_DATABASE_URL") ?? `file:${resolve(dataDir, "ichor.db")}`;
   const masterKeyFile = read.text("ICHOR_MASTER_KEY_FILE");
+  if (database !== undefined && database.provider !== "sqlite" && masterKeyFile === undefined) {
+    // Replicas share one, and a key made in the folder of one of them would be lost with it.
+    read.fault("ICHOR_MASTER_KEY_FILE is needed with a database server");
+  }
   const migrate = read.parsed("ICHOR_MIGRATE", parseSwitch) ?? true;
   const reflection = read.parsed("ICHOR_REFLECTION", parseSwitch) ?? true;
   const logLevel = read.parsed("ICHOR_LOG_LEVEL", parseLogLevel) ?? "info";
@@ -238,11 +247,6 @@ function parseBaseUrl(text: string): string {
     url !== undefined && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username && !url.password;
   if (!plain) throw new RangeError("must be an http:// or https:// URL without query, fragment or user");
   return text.replace(/\/+$/, "");
-}
-
-function parseDatabaseUrl(text: string): string {
-  if (/^file:./.test(text)) return text;
-  throw new RangeError("must begin with file: (this version has no other stores)");
 }
 
 function parseSwitch(text: string): boolean {

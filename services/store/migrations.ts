@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { DatabaseTarget } from "../core/database-url.ts";
 import { StoreStartError } from "./start-error.ts";
 
 /** One step of the schema: plain SQL, in Prisma's layout `prisma/migrations/<provider>/<name>/migration.sql`. */
@@ -20,6 +21,15 @@ export interface RecordedMigration {
   readonly finished: boolean;
 }
 
+/** What a start does about migrations. */
+export interface MigrationRun {
+  readonly migrations: readonly Migration[];
+  /** Whether pending migrations are applied; if not, there must be none. */
+  readonly apply: boolean;
+  /** Id of the history for a store that has none yet. */
+  readonly storeEpoch: string;
+}
+
 /** Reads a folder of migrations, in the order that they are applied in. */
 export function readMigrations(folder: string): readonly Migration[] {
   return readdirSync(folder, { withFileTypes: true })
@@ -33,7 +43,7 @@ export function readMigrations(folder: string): readonly Migration[] {
 }
 
 /** The checked-in migrations of a provider, whether this runs from the sources or from dist/. */
-export function migrationsFolder(provider: "sqlite"): string {
+export function migrationsFolder(provider: DatabaseTarget["provider"]): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const candidate = join(folder, "prisma", "migrations", provider);
     if (existsSync(candidate)) return candidate;
@@ -65,4 +75,16 @@ export function pendingMigrations(
   }
   const applied = new Set(recorded.map(({ name }) => name));
   return known.filter(({ name }) => !applied.has(name));
+}
+
+export function migrationNames(migrations: readonly Migration[]): readonly string[] {
+  return migrations.map(({ name }) => name);
+}
+
+/** Throws StoreStartError if there is something to apply that this start must not. */
+export function requireApplying({ apply }: MigrationRun, pending: readonly Migration[]): void {
+  if (pending.length === 0 || apply) return;
+  throw new StoreStartError(
+    `migrations are pending and not to be applied at start; run "ichor migrate": ${migrationNames(pending).join(", ")}`,
+  );
 }

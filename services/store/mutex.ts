@@ -10,15 +10,19 @@ interface Waiter {
   readonly grant: () => void;
 }
 
-/** A lock within this process, given in the order of asking. */
+/** A lock within this process, given in the order of asking, that so many may hold at once; by default one. */
 export class Mutex {
-  #held = false;
+  #free: number;
   readonly #waiters = new Set<Waiter>();
+
+  constructor(holders = 1) {
+    this.#free = holders;
+  }
 
   /** Resolves once the lock is held; rejects with `MutexTimeout` after `timeoutMs`. */
   acquire(timeoutMs: number): Promise<Release> {
-    if (!this.#held) {
-      this.#held = true;
+    if (this.#free > 0) {
+      this.#free--;
       return Promise.resolve(this.#release());
     }
     return new Promise((resolve, reject) => {
@@ -43,7 +47,7 @@ export class Mutex {
       if (released) return;
       released = true;
       const [next] = this.#waiters;
-      if (next === undefined) this.#held = false;
+      if (next === undefined) this.#free++;
       else next.grant();
     };
   }

@@ -1,13 +1,16 @@
-import { fileURLToPath } from "node:url";
+import { type DatabaseTarget, parseDatabaseUrl } from "../core/database-url.ts";
 import type { StoreDeps } from "./deps.ts";
-import { migrationsFolder, readMigrations } from "./migrations.ts";
+import { type MigrationRun, migrationsFolder, readMigrations } from "./migrations.ts";
+import { openMysql } from "./open-mysql.ts";
+import { openPostgres } from "./open-postgres.ts";
 import type { Store } from "./port.ts";
+import type { PrismaBackend } from "./prisma-store.ts";
 import { lockWaitMsDefault, SqliteConnections } from "./sqlite-connections.ts";
 import { migrateSqlite } from "./sqlite-migrate.ts";
 import { StoreStartError } from "./start-error.ts";
 
 export interface StoreOptions extends StoreDeps {
-  /** `file:` and a path, relative to the working directory or absolute. */
+  /** As ICHOR_DATABASE_URL; see `parseDatabaseUrl`. A relative path is one of the working directory. */
   readonly url: string;
   /** Whether pending migrations are applied; if not, they stop the start. */
   readonly migrate: boolean;
@@ -19,52 +22,61 @@ export interface StoreOptions extends StoreDeps {
   readonly migrationsFolder?: string;
 }
 
+interface OpenBackend {
+  readonly backend: PrismaBackend;
+  /** Names of the migrations that were applied. */
+  readonly applied: readonly string[];
+}
+
 /**
  * Opens the store that the URL names, brings its schema up to date and makes its head row if it has none. Safe when
  * several processes do so at once. Throws StoreStartError if the store can't be used.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const path = sqlitePathOf(options.url);
-  const connections = await SqliteConnections.open(path, options.lockWaitMs ?? lockWaitMsDefault);
+  const target = targetOf(options.url);
+  const { backend, applied } = await openBackend(target, options);
+  if (applied.length > 0) options.log.info({ migrations: applied }, "the store's schema was brought up to date");
+  options.onMigrated?.(applied);
+  const { PrismaStore } = await import("./prisma-store.ts");
+  return new PrismaStore(backend, options);
+}
+
+function openBackend(target: DatabaseTarget, options: StoreOptions): Promise<OpenBackend> {
+  const lockWaitMs = options.lockWaitMs ?? lockWaitMsDefault;
+  const run: MigrationRun = {
+    migrations: readMigrations(options.migrationsFolder ?? migrationsFolder(target.provider)),
+    apply: options.migrate,
+    storeEpoch: Buffer.from(options.random(16)).toString("hex"),
+  };
+  switch (target.provider) {
+    case "sqlite":
+      return openSqlite(target.path, run, lockWaitMs);
+    case "postgresql":
+    case "cockroachdb":
+      return openPostgres(target, run, lockWaitMs, options);
+    case "mysql":
+      return openMysql(target, run, lockWaitMs, options);
+  }
+}
+
+async function openSqlite(path: string, run: MigrationRun, lockWaitMs: number): Promise<OpenBackend> {
+  const connections = await SqliteConnections.open(path, lockWaitMs);
   try {
-    const applied = await migrateSqlite(connections, {
-      migrations: readMigrations(options.migrationsFolder ?? migrationsFolder("sqlite")),
-      apply: options.migrate,
-      storeEpoch: Buffer.from(options.random(16)).toString("hex"),
-    });
-    if (applied.length > 0) options.log.info({ migrations: applied }, "the store's schema was brought up to date");
-    options.onMigrated?.(applied);
+    const applied = await migrateSqlite(connections, run);
     // Loaded here, so that a faulty database is told of before the time is spent.
-    const [{ PrismaStore }, { sqliteBackend }] = await Promise.all([
-      import("./prisma-store.ts"),
-      import("./prisma-sqlite.ts"),
-    ]);
-    return new PrismaStore(sqliteBackend(connections), options);
+    const { sqliteBackend } = await import("./prisma-sqlite.ts");
+    return { backend: sqliteBackend(connections), applied };
   } catch (error) {
     connections.close();
     throw error;
   }
 }
 
-/** The path in a `file:` URL. Throws StoreStartError for every other. */
-function sqlitePathOf(url: string): string {
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase();
-  if (scheme !== "file") {
-    throw new StoreStartError(
-      `the database URL must begin with "file:"; ${scheme ? `"${scheme}:"` : "one without scheme"} is not supported yet by this version`,
-    );
-  }
-  const path = url.startsWith("file://") ? fileUrlPath(url) : url.slice("file:".length);
-  if (path === "" || path.startsWith(":") || path.includes("?")) {
-    throw new StoreStartError(`"${url}" names no database file: expected "file:" and a path, without parameters`);
-  }
-  return path;
-}
-
-function fileUrlPath(url: string): string {
+function targetOf(url: string): DatabaseTarget {
   try {
-    return fileURLToPath(url);
+    return parseDatabaseUrl(url);
   } catch (cause) {
-    throw new StoreStartError(`"${url}" is no file URL of this machine`, { cause });
+    if (cause instanceof RangeError) throw new StoreStartError(`the database URL ${cause.message}`, { cause });
+    throw cause;
   }
 }

@@ -1,7 +1,8 @@
-import { DriverAdapterError } from "@prisma/driver-adapter-utils";
+import { type DriverAdapterError, isDriverAdapterError } from "@prisma/driver-adapter-utils";
 import { Prisma } from "../../gen/prisma/sqlite/client.ts";
 import { IchorError } from "../core/errors.ts";
 import { MutexTimeout } from "./mutex.ts";
+import { failureOfMysqlCode, failureOfSqlState, type ServerFailure, serverFailureOf } from "./server-failure.ts";
 import { sqliteCode } from "./sqlite-busy.ts";
 import { DatabaseGone } from "./sqlite-connections.ts";
 
@@ -17,7 +18,10 @@ export async function answering<T>(ask: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The database gave no answer; nothing of the request was done. */
+/**
+ * The database gave no answer. Nothing of the request was done, or, if the connection broke while the commit was on its
+ * way, all of it or nothing: a repeat with the same `request_id` learns which.
+ */
 export function storeUnavailable(cause: unknown): IchorError {
   return new IchorError("STORE_UNAVAILABLE", "the store can't answer now", {
     retryAfterMs: unavailableRetryAfterMs,
@@ -25,33 +29,60 @@ export function storeUnavailable(cause: unknown): IchorError {
   });
 }
 
+/** Whether the transaction was rolled back because another was in its way: the same may work when tried again. */
+export function isConflict(error: unknown): boolean {
+  return failureOf(error) === "conflict";
+}
+
 /** Whether the database can't answer (locked, full, failing, gone), as against a question that is wrong. */
 function isUnavailable(error: unknown): boolean {
-  if (error instanceof MutexTimeout || error instanceof DatabaseGone) return true;
-  if (error instanceof DriverAdapterError)
-    return unavailableKinds.has(error.cause.kind) || unavailableSqlite.test(error.cause.originalCode ?? "");
+  return failureOf(error) !== undefined;
+}
+
+function failureOf(error: unknown): ServerFailure | undefined {
+  if (error instanceof MutexTimeout || error instanceof DatabaseGone) return "unavailable";
+  if (isDriverAdapterError(error)) return failureOfAdapter(error);
   if (error instanceof Prisma.PrismaClientKnownRequestError) {
-    return unavailablePrismaCodes.has(error.code) || isUnavailable(error.meta?.driverAdapterError);
+    if (error.code === "P2034") return "conflict";
+    return unavailablePrismaCodes.has(error.code) ? "unavailable" : failureOf(error.meta?.driverAdapterError);
   }
-  if (error instanceof TypeError) return /database connection is not open/.test(error.message);
-  return unavailableSqlite.test(sqliteCode(error));
+  if (error instanceof TypeError && /database connection is not open/.test(error.message)) return "unavailable";
+  return unavailableSqlite.test(sqliteCode(error)) ? "unavailable" : serverFailureOf(error);
+}
+
+function failureOfAdapter({ cause }: DriverAdapterError): ServerFailure | undefined {
+  if (cause.kind === "TransactionWriteConflict") return "conflict";
+  if (unavailableKinds.has(cause.kind)) return "unavailable";
+  const code = cause.originalCode ?? "";
+  if (cause.kind === "mysql") return failureOfMysqlCode(Number(code));
+  return unavailableSqlite.test(code) ? "unavailable" : failureOfSqlState(code);
 }
 
 const unavailableSqlite = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|CORRUPT|NOTADB|NOMEM|PROTOCOL|INTERRUPT)/;
 
 const unavailableKinds: ReadonlySet<string> = new Set([
-  "SocketTimeout",
-  "TransactionAlreadyClosed",
+  "AuthenticationFailed",
   "ConnectionClosed",
+  "DatabaseAccessDenied",
+  "DatabaseDoesNotExist",
+  "DatabaseNotReachable",
+  "SocketTimeout",
+  "TlsConnectionError",
+  "TooManyConnections",
+  "TransactionAlreadyClosed",
 ]);
 
-/** Timeouts of the database, of a transaction and of its start; what the facts page lists as worth a retry. */
+/** Timeouts of the database, of a transaction and of its start, and connections that can't be had. */
 const unavailablePrismaCodes: ReadonlySet<string> = new Set([
+  "P1000",
   "P1001",
   "P1002",
+  "P1003",
   "P1008",
+  "P1010",
+  "P1011",
   "P1017",
   "P2024",
   "P2028",
-  "P2034",
+  "P2037",
 ]);

@@ -9,11 +9,11 @@ import type { StoreDeps } from "./deps.ts";
 import type { Committed, Mutation, SealedSecret, Store, StoreReads, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
 import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";
-import { insertRows, PrismaTransaction } from "./prisma-transaction.ts";
+import { insertRows, type KeyInTransaction, PrismaTransaction } from "./prisma-transaction.ts";
 import { sealedSecretOf } from "./rows.ts";
 
-/** Longest that one mutating transaction may take; then it is rolled back. */
-const transactionTimeoutMs = 30_000;
+/** Longest that one mutating transaction may take, in ms; then it is rolled back. */
+export const transactionMsMax = 30_000;
 
 /** What differs from database to database. */
 export interface PrismaBackend {
@@ -21,11 +21,12 @@ export interface PrismaBackend {
   /** The reads that are made all the time, through the driver's prepared statements: Prisma costs 15 to 30 times that. */
   readonly hotReads: Pick<StoreReads, "head" | "getKey" | "changesAfter">;
   /** The read of a key within the open transaction, past Prisma; every mutation of a key makes it, most make it twice. */
-  readonly keyInTransaction: (id: KeyId) => ApiKey | undefined;
-  /** Longest wait for the head row. */
-  readonly lockWaitMs: number;
-  /** Locks the head row and counts its revision up, in one raw statement; gives the head with that revision and the hash before it. */
-  takeRevision(db: Db): Promise<Head>;
+  readonly keyInTransaction: KeyInTransaction;
+  /**
+   * Runs one transaction and commits what it did, or rolls it back if it throws: locks the head row, counts its revision
+   * up, and gives `work` the head with that revision and the hash before it. May run it again after a conflict.
+   */
+  transact<T>(work: (db: Db, head: Head) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -110,18 +111,12 @@ export class PrismaStore extends PrismaReads implements Store {
   }
 
   #transact<T>(work: (tx: StoreTransaction, revision: bigint) => Promise<Mutation<T>>): Promise<Committed<T>> {
-    const { client, lockWaitMs } = this.#backend;
-    return client.$transaction(
-      async (db) => {
-        const { revision, hash: previous } = await this.#backend.takeRevision(db);
-        const outcome = await work(new PrismaTransaction(db, this.#backend.keyInTransaction), revision);
-        if ("unchanged" in outcome) throw new Unchanged({ result: outcome.result, revision: revision - 1n });
-        await this.#append(db, revision, previous, outcome.change, outcome.audit);
-        return { result: outcome.result, revision };
-      },
-      // The adapter bounds the wait itself, and says better why; this only stands behind it.
-      { maxWait: lockWaitMs * 2, timeout: transactionTimeoutMs },
-    );
+    return this.#backend.transact(async (db, { revision, hash: previous }) => {
+      const outcome = await work(new PrismaTransaction(db, this.#backend.keyInTransaction), revision);
+      if ("unchanged" in outcome) throw new Unchanged({ result: outcome.result, revision: revision - 1n });
+      await this.#append(db, revision, previous, outcome.change, outcome.audit);
+      return { result: outcome.result, revision };
+    });
   }
 
   /** Writes the log entry and the audit event of a revision, and the head's new hash. */

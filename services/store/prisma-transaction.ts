@@ -10,17 +10,20 @@ import { idempotencyRowOf, keyRowOf, sealedSecretRowOf, secretVersionRowOf, tena
 /** Rows of one statement; keeps its parameters well below every database's limit. */
 const insertRowsMax = 500;
 
+/** Reads a key, as the transaction that is open sees it. */
+export type KeyInTransaction = (db: Db, id: KeyId) => Promise<ApiKey | undefined>;
+
 /** The writes of the port within a Prisma transaction. */
 export class PrismaTransaction extends PrismaReads implements StoreTransaction {
-  readonly #readKey: (id: KeyId) => ApiKey | undefined;
+  readonly #readKey: KeyInTransaction;
 
-  constructor(db: Db, readKey: (id: KeyId) => ApiKey | undefined) {
+  constructor(db: Db, readKey: KeyInTransaction) {
     super(db);
     this.#readKey = readKey;
   }
 
   override getKey(id: KeyId): Promise<ApiKey | undefined> {
-    return answering(async () => this.#readKey(id));
+    return answering(() => this.#readKey(this.db, id));
   }
 
   insertTenant(tenant: Tenant): Promise<void> {

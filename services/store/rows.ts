@@ -34,7 +34,7 @@ export interface KeyRow {
   readonly revision: Int;
 }
 
-export interface SecretVersionRow {
+interface SecretVersionRow {
   readonly number: Int;
   readonly digest: Uint8Array;
   readonly pepperId: string;
@@ -42,8 +42,31 @@ export interface SecretVersionRow {
   readonly graceEndTimeMs: Int | null;
 }
 
+/** A row of a key joined with one of its versions. */
+export interface KeyWithVersionRow extends KeyRow {
+  readonly versionNumber: Int;
+  readonly versionDigest: Uint8Array;
+  readonly versionPepperId: string;
+  readonly versionCreateTimeMs: Int;
+  readonly versionGraceEndTimeMs: Int | null;
+}
+
+/** Gives the key of such rows, one per version, newest first; undefined if there are none. */
+export function keyOfRows(rows: readonly KeyWithVersionRow[]): ApiKey | undefined {
+  const [row] = rows;
+  if (row === undefined) return undefined;
+  const versions = rows.map((one) => ({
+    number: one.versionNumber,
+    digest: one.versionDigest,
+    pepperId: one.versionPepperId,
+    createTimeMs: one.versionCreateTimeMs,
+    graceEndTimeMs: one.versionGraceEndTimeMs,
+  }));
+  return keyOf(row, versions);
+}
+
 /** Gives the key of a row and its versions' rows, newest first. */
-export function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKey {
+function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKey {
   return {
     id: row.id as KeyId,
     tenantId: row.tenantId as TenantId,

@@ -1,43 +1,34 @@
 import { randomUUID } from "node:crypto";
 import type Database from "better-sqlite3";
 import { genesisHash } from "../core/change-chain.ts";
-import { type Migration, pendingMigrations, type RecordedMigration } from "./migrations.ts";
+import {
+  type Migration,
+  type MigrationRun,
+  migrationNames,
+  pendingMigrations,
+  type RecordedMigration,
+  requireApplying,
+} from "./migrations.ts";
 import type { SqliteConnections } from "./sqlite-connections.ts";
 import { StoreStartError } from "./start-error.ts";
-
-export interface SqliteMigration {
-  readonly migrations: readonly Migration[];
-  /** Whether pending migrations are applied; if not, there must be none. */
-  readonly apply: boolean;
-  /** Id of the history for a store that has none yet. */
-  readonly storeEpoch: string;
-}
 
 /**
  * Brings the schema up to date and makes the head row, all in one transaction, so that of processes that start together
  * one does it and the others find it done. Gives the names of the migrations that it applied.
  * Throws StoreStartError; see `pendingMigrations`.
  */
-export async function migrateSqlite(
-  connections: SqliteConnections,
-  migration: SqliteMigration,
-): Promise<readonly string[]> {
+export async function migrateSqlite(connections: SqliteConnections, run: MigrationRun): Promise<readonly string[]> {
   const { writer } = connections;
-  if (pendingOf(writer, migration.migrations).length === 0 && hasHead(writer)) return [];
+  if (pendingOf(writer, run.migrations).length === 0 && hasHead(writer)) return [];
   const release = await connections.beginWriting();
   try {
-    const pending = pendingOf(writer, migration.migrations);
-    const names = pending.map(({ name }) => name);
-    if (pending.length > 0 && !migration.apply) {
-      throw new StoreStartError(
-        `migrations are pending and not to be applied at start; run "ichor migrate": ${names.join(", ")}`,
-      );
-    }
+    const pending = pendingOf(writer, run.migrations);
+    requireApplying(run, pending);
     if (pending.length > 0) requireOurs(writer);
     for (const one of pending) applyOne(writer, one);
-    if (!hasHead(writer)) insertHead(writer, migration.storeEpoch);
+    if (!hasHead(writer)) insertHead(writer, run.storeEpoch);
     writer.exec("COMMIT");
-    return names;
+    return migrationNames(pending);
   } finally {
     release();
   }

@@ -1,0 +1,31 @@
+// The statements of the hot reads, as SQLite and PostgreSQL read them but for the parameters.
+
+// One statement, so that the key and its versions are of one moment.
+export const keySql = `
+  SELECT k.id, k.tenant_id AS "tenantId", k.name, k.owner_id AS "ownerId", k.scopes, k.metadata, k.labels, k.state,
+    k.visibility, k.kind, k.prefix, k.create_time_ms AS "createTimeMs", k.update_time_ms AS "updateTimeMs",
+    k.expire_time_ms AS "expireTimeMs", k.allowed_cidrs AS "allowedCidrs", k.constraints,
+    k.token_epoch AS "tokenEpoch", k.derive_policy AS "derivePolicy", k.revocation_reason AS "revocationReason",
+    k.revocation_comment AS "revocationComment", k.revocation_time_ms AS "revocationTimeMs", k.revision,
+    v.number AS "versionNumber", v.digest AS "versionDigest", v.pepper_id AS "versionPepperId",
+    v.create_time_ms AS "versionCreateTimeMs", v.grace_end_time_ms AS "versionGraceEndTimeMs"
+  FROM api_key k JOIN secret_version v ON v.key_id = k.id
+  WHERE k.id = ?
+  ORDER BY v.number DESC`;
+
+export const headSql = `SELECT revision, hash, store_epoch AS "storeEpoch" FROM store_head WHERE id = 'head'`;
+
+export const changesSql = `
+  SELECT revision, hash, commit_time_ms AS "commitTimeMs", payload FROM change_log
+  WHERE revision > ? AND payload IS NOT NULL ORDER BY revision LIMIT ?`;
+
+/** The statement with PostgreSQL's numbered parameters. */
+export function forPostgres(sql: string): string {
+  let count = 0;
+  return sql.replaceAll("?", () => `$${++count}`);
+}
+
+/** The statement with MySQL's quotes of names. */
+export function forMysql(sql: string): string {
+  return sql.replaceAll('"', "`");
+}

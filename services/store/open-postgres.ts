@@ -1,0 +1,39 @@
+import { placeOf, type ServerDatabase } from "../core/database-url.ts";
+import type { StoreDeps } from "./deps.ts";
+import { type DatabaseSettings, judgeDurability, postgresDurability, postgresSettingNames } from "./durability.ts";
+import type { MigrationRun } from "./migrations.ts";
+import { createPostgresPool } from "./postgres-pool.ts";
+import { openPostgresSession } from "./postgres-session.ts";
+import type { PrismaBackend } from "./prisma-store.ts";
+import { migrateServer, type ServerSession } from "./server-migrate.ts";
+
+/** Opens a store on PostgreSQL or CockroachDB; gives the migrations that were applied, too. Throws StoreStartError. */
+export async function openPostgres(
+  database: ServerDatabase,
+  run: MigrationRun,
+  lockWaitMs: number,
+  { log }: Pick<StoreDeps, "log">,
+): Promise<{ readonly backend: PrismaBackend; readonly applied: readonly string[] }> {
+  const session = await openPostgresSession(database);
+  let applied: readonly string[];
+  try {
+    // CockroachDB has none of these settings: what it acknowledged is replicated.
+    if (database.provider === "postgresql")
+      judgeDurability(placeOf(database), postgresDurability(await readSettings(session)), log);
+    applied = await migrateServer(session, run);
+  } finally {
+    await session.close();
+  }
+  const { postgresBackend } = await import("./prisma-postgres.ts");
+  const backend = await postgresBackend(database, createPostgresPool(database, lockWaitMs), lockWaitMs);
+  return { backend, applied };
+}
+
+async function readSettings(session: ServerSession): Promise<DatabaseSettings> {
+  const rows = await session.rows<{ name: string; setting: string }>(
+    `SELECT name, current_setting(name) AS setting FROM pg_settings WHERE name = ANY(?)
+     UNION ALL SELECT 'in_recovery', CASE WHEN pg_is_in_recovery() THEN 'on' ELSE 'off' END`,
+    [postgresSettingNames],
+  );
+  return Object.fromEntries(rows.map(({ name, setting }) => [name, setting]));
+}

@@ -1,0 +1,50 @@
+import type { Pool } from "pg";
+import type { ApiKey } from "../core/api-key.ts";
+import type { ChangeRow, Head } from "../core/change.ts";
+import type { KeyId } from "../core/ids.ts";
+import { changesSql, forPostgres, headSql, keySql } from "./hot-read-sql.ts";
+import type { StoreReads } from "./port.ts";
+import { postgresTypes } from "./postgres-pool.ts";
+import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow } from "./rows.ts";
+import { statementMsMax } from "./server-limits.ts";
+
+const statements = {
+  ichor_key: forPostgres(keySql),
+  ichor_head: forPostgres(headSql),
+  ichor_changes: forPostgres(changesSql),
+};
+
+/** The hot reads, by statements that each connection prepares once. */
+export class PostgresReads implements Pick<StoreReads, "head" | "getKey" | "changesAfter"> {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  async getKey(id: KeyId): Promise<ApiKey | undefined> {
+    return keyOfRows(await this.#rows<KeyWithVersionRow>("ichor_key", [id]));
+  }
+
+  async head(): Promise<Head> {
+    const [head] = await this.#rows<Head>("ichor_head", []);
+    if (head === undefined) throw new Error("the store has no head row");
+    return head;
+  }
+
+  async changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {
+    return changeRowsOf(await this.#rows<LogRow>("ichor_changes", [after, limit]));
+  }
+
+  /** A connection whose answer doesn't come is given up, and not used again. */
+  async #rows<R extends object>(name: keyof typeof statements, values: readonly unknown[]): Promise<readonly R[]> {
+    const { rows } = await this.#pool.query<R>({
+      name,
+      text: statements[name],
+      values: [...values],
+      types: postgresTypes,
+      ...({ query_timeout: statementMsMax + 1_000 } as object),
+    });
+    return rows;
+  }
+}

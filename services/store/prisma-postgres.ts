@@ -1,0 +1,38 @@
+import { PrismaPg } from "@prisma/adapter-pg";
+import type { Pool } from "pg";
+import { Prisma, type PrismaClient } from "../../gen/prisma/sqlite/client.ts";
+import type { ServerDatabase } from "../core/database-url.ts";
+import { keySql } from "./hot-read-sql.ts";
+import { PostgresReads } from "./postgres-reads.ts";
+import { takeRevision } from "./prisma-head.ts";
+import { serverTransactions } from "./prisma-server.ts";
+import type { PrismaBackend } from "./prisma-store.ts";
+import { type KeyWithVersionRow, keyOfRows } from "./rows.ts";
+
+const [beforeId = "", afterId = ""] = keySql.split("?");
+
+/** Prisma on PostgreSQL or CockroachDB, over connections that it shares with the hot reads. Closing it closes them. */
+export async function postgresBackend(
+  { provider }: ServerDatabase,
+  pool: Pool,
+  lockWaitMs: number,
+): Promise<PrismaBackend> {
+  const generated =
+    provider === "cockroachdb"
+      ? await import("../../gen/prisma/cockroachdb/client.ts")
+      : await import("../../gen/prisma/postgresql/client.ts");
+  // The clients differ in types that nothing here uses; models, errors and raw SQL are the same at run time.
+  const Client = generated.PrismaClient as unknown as typeof PrismaClient;
+  const client = new Client({ adapter: new PrismaPg(pool) });
+  return {
+    client,
+    hotReads: new PostgresReads(pool),
+    keyInTransaction: async (db, id) =>
+      keyOfRows(await db.$queryRaw<KeyWithVersionRow[]>(Prisma.sql([beforeId, afterId], id))),
+    transact: serverTransactions(client, lockWaitMs, takeRevision),
+    close: async () => {
+      await client.$disconnect();
+      if (!pool.ended) await pool.end();
+    },
+  };
+}

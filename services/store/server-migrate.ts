@@ -1,0 +1,93 @@
+import { randomUUID } from "node:crypto";
+import { genesisHash } from "../core/change-chain.ts";
+import { type Migration, type MigrationRun, migrationNames, pendingMigrations, requireApplying } from "./migrations.ts";
+import { StoreStartError } from "./start-error.ts";
+
+/** Longest wait for another server that is migrating, in seconds. */
+export const migrationLockSecondsMax = 60;
+
+/** A connection to a database server of its own, for what is done at the start. Parameters in SQL are written `?`. */
+export interface ServerSession {
+  rows<R extends object>(sql: string, values?: readonly unknown[]): Promise<readonly R[]>;
+  /** Runs a script of several statements. */
+  script(sql: string): Promise<void>;
+  /**
+   * Runs `work` while no other server migrates this database; rejects with a StoreStartError if that doesn't come about.
+   * Where the database can, all of it is one transaction.
+   */
+  locked<T>(work: () => Promise<T>): Promise<T>;
+  /** The names of the database's tables that aren't the session's own. */
+  tables(): Promise<readonly string[]>;
+  /** Makes the table of records as Prisma's own engine makes it. */
+  readonly recordsSql: string;
+  close(): Promise<void>;
+}
+
+/**
+ * Brings the schema up to date and makes the head row, under a lock, so that of servers that start together one does it
+ * and the others find it done. Gives the names of the migrations that it applied.
+ * Throws StoreStartError; see `pendingMigrations`.
+ */
+export async function migrateServer(session: ServerSession, run: MigrationRun): Promise<readonly string[]> {
+  if ((await pendingOf(session, run)).length === 0 && (await hasHead(session))) return [];
+  return session.locked(async () => {
+    const pending = await pendingOf(session, run);
+    requireApplying(run, pending);
+    if (pending.length > 0) await requireOurs(session);
+    for (const one of pending) await applyOne(session, one);
+    if (!(await hasHead(session))) {
+      await session.rows(
+        "INSERT INTO store_head (id, revision, hash, store_epoch, compacted_through) VALUES ('head', 0, ?, ?, 0)",
+        [Buffer.from(genesisHash), run.storeEpoch],
+      );
+    }
+    return migrationNames(pending);
+  });
+}
+
+async function pendingOf(session: ServerSession, { migrations }: MigrationRun): Promise<readonly Migration[]> {
+  if (!(await session.tables()).includes("_prisma_migrations")) return migrations;
+  const recorded = await session.rows<{ name: string; checksum: string; unfinished: number | bigint }>(
+    `SELECT migration_name AS name, checksum, CASE WHEN finished_at IS NULL THEN 1 ELSE 0 END AS unfinished
+     FROM _prisma_migrations WHERE rolled_back_at IS NULL ORDER BY migration_name`,
+  );
+  return pendingMigrations(
+    migrations,
+    recorded.map(({ name, checksum, unfinished }) => ({ name, checksum, finished: Number(unfinished) === 0 })),
+  );
+}
+
+/** A database with tables but no record of ours belongs to something else. */
+async function requireOurs(session: ServerSession): Promise<void> {
+  const tables = await session.tables();
+  const [other] = tables;
+  if (other === undefined || tables.includes("_prisma_migrations")) return;
+  throw new StoreStartError(`the database isn't Ichor's: it holds a table ${other} and no record of migrations`);
+}
+
+/** Recorded first: where a script can't be rolled back, a later start sees that it stopped half-way. */
+async function applyOne(session: ServerSession, { name, sql, checksum }: Migration): Promise<void> {
+  if (!(await session.tables()).includes("_prisma_migrations")) await session.script(session.recordsSql);
+  const id = randomUUID();
+  await session.rows("INSERT INTO _prisma_migrations (id, checksum, migration_name) VALUES (?, ?, ?)", [
+    id,
+    checksum,
+    name,
+  ]);
+  try {
+    await session.script(sql);
+  } catch (cause) {
+    throw new StoreStartError(`the migration ${name} failed: ${cause instanceof Error ? cause.message : cause}`, {
+      cause,
+    });
+  }
+  await session.rows(
+    "UPDATE _prisma_migrations SET finished_at = CURRENT_TIMESTAMP, applied_steps_count = 1 WHERE id = ?",
+    [id],
+  );
+}
+
+async function hasHead(session: ServerSession): Promise<boolean> {
+  if (!(await session.tables()).includes("store_head")) return false;
+  return (await session.rows("SELECT id FROM store_head")).length > 0;
+}
