@@ -1,15 +1,16 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { alternate } from "./lib/alternate.mjs";
 import { machineFacts } from "./lib/machine.mjs";
 import { ensurePeers } from "./lib/peers.mjs";
+import { profileSummaries } from "./lib/profile.mjs";
 import { markdownOf, summarize } from "./lib/report.mjs";
 import { startTargets } from "./lib/target.mjs";
 import { rows } from "./rows/index.mjs";
 
-const usage = `usage: npm run bench -- NAME… [--rounds 5] [--seconds 2] [--json FILE] [--markdown FILE]
+const usage = `usage: npm run bench -- NAME… [--rounds 5] [--seconds 2] [--json FILE] [--markdown FILE] [--profile FOLDER]
 
 NAME is one or more of these, or all:
 ${Object.entries(rows)
@@ -23,6 +24,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: "string", default: "2" },
     json: { type: "string" },
     markdown: { type: "string" },
+    profile: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
@@ -40,6 +42,7 @@ const facts = machineFacts();
 const markdown = markdownOf(facts, options, results);
 console.log(markdown);
 if (values.json) writeFileSync(values.json, `${JSON.stringify({ facts, options, results }, null, 2)}\n`);
+if (values.profile) console.log(profileSummaries(values.profile));
 if (values.markdown) writeFileSync(values.markdown, markdown);
 
 async function measureRow(name, row, { rounds, seconds }) {
@@ -47,7 +50,12 @@ async function measureRow(name, row, { rounds, seconds }) {
   const folder = mkdtempSync(join(tmpdir(), "ichor-bench-"));
   const running = await startTargets(row, folder);
   try {
-    const samples = await alternate(running, { rounds, seconds, say });
+    const samples = await alternate(running, {
+      rounds,
+      seconds,
+      say,
+      profileFolder: values.profile && resolve(values.profile),
+    });
     return { name, ...summarize(row, samples) };
   } finally {
     await Promise.all(running.map(({ stop }) => stop()));

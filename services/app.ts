@@ -8,6 +8,7 @@ import type { Peppers } from "./core/digest.ts";
 import type { TenantId } from "./core/ids.ts";
 import { defaultTenantSlug } from "./core/tenant.ts";
 import { derivationService } from "./derivation/service.ts";
+import { createFastUnary, type FastUnary } from "./http/fast-unary.ts";
 import { issuerEndpoints } from "./http/issuer-endpoints.ts";
 import { createRequestHandler, probeEndpoints } from "./http/plain-endpoints.ts";
 import { AnswerSealer } from "./keyring/answer-sealer.ts";
@@ -20,9 +21,9 @@ import { logCalls } from "./rpc/call-record.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
 import { healthService } from "./rpc/health.ts";
 import type { Log } from "./rpc/log.ts";
-import { createMethodRegistry } from "./rpc/method-registry.ts";
+import { createMethodRegistry, type MethodRegistry } from "./rpc/method-registry.ts";
 import { createRpcHandler, type NodeRequest, type NodeResponse } from "./rpc/node-handler.ts";
-import { createPipeline } from "./rpc/pipeline.ts";
+import { createPipeline, type Pipeline } from "./rpc/pipeline.ts";
 import { createReadiness, type Readiness } from "./rpc/readiness.ts";
 import { reflectionServices } from "./rpc/reflection.ts";
 import { selfService } from "./self/service.ts";
@@ -47,6 +48,11 @@ export interface AppDeps {
 /** A server without its listener. */
 export interface App {
   readonly handler: (request: NodeRequest, response: NodeResponse) => void;
+  /** Calls of hot methods, for a listener to ask before `handler`. */
+  readonly fastUnary: FastUnary;
+  /** What is served, and what surrounds each call: for a transport of the process's own. */
+  readonly registry: MethodRegistry;
+  readonly pipeline: Pipeline;
   /** The same methods on any connect router, as that of an in-memory transport. */
   readonly routes: ReturnType<typeof connectRoutes>;
   readonly readiness: Readiness;
@@ -154,6 +160,9 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
         { ...probeEndpoints(readiness), ...issuerEndpoints({ tenants: cachedTenants, keyring, issuer: deps.issuer }) },
         log,
       ),
+      fastUnary: createFastUnary({ registry, pipeline, log }),
+      registry,
+      pipeline,
       routes,
       readiness,
       store,

@@ -1,5 +1,6 @@
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { profilePath } from "./profile.mjs";
 
 const warmUpMs = 500;
 const firstWarmUpMs = 2_000;
@@ -8,7 +9,7 @@ const firstWarmUpMs = 2_000;
  * Measures every contender once per round, in an order that turns with the rounds, so that a neighbour's load falls on
  * all of them. Gives, by contender, a sample per round.
  */
-export async function alternate(running, { rounds, seconds, say }) {
+export async function alternate(running, { rounds, seconds, say, profileFolder }) {
   const samples = Object.fromEntries(running.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
     const order = running.map((_, i) => running[(i + round) % running.length]);
@@ -24,7 +25,15 @@ export async function alternate(running, { rounds, seconds, say }) {
       );
     }
   }
+  // After the measured rounds, which it would falsify.
+  if (profileFolder) for (const contender of running) await profile(contender, seconds * 1000, profileFolder);
   return samples;
+}
+
+async function profile(contender, durationMs, folder) {
+  await contender.startProfile();
+  await measure(contender, { warmUpMs, durationMs });
+  await contender.stopProfile(profilePath(folder, contender.name));
 }
 
 /** One window of load, made by a process of its own that begins and ends the window by messages. */

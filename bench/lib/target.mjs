@@ -49,7 +49,9 @@ async function startTarget({ name, target, options = () => ({}), env = {}, execA
     facts,
     job: load(facts, told),
     /** CPU time of the process so far, user and system, all threads, in µs. */
-    cpuMicros: async () => cpuOfProcess(child.pid) ?? (await ask("cpu")),
+    cpuMicros: async () => cpuOfProcess(child.pid) ?? (await ask({ ask: "cpu" })),
+    startProfile: () => ask({ ask: "startProfile" }),
+    stopProfile: (path) => ask({ ask: "stopProfile", path }),
     stop: async () => {
       child.kill("SIGTERM");
       await ended;

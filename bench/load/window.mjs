@@ -2,6 +2,11 @@ import { performance } from "node:perf_hooks";
 
 const latenciesMax = 1_000_000;
 
+/** Never sleeps: to wake a sleeping client costs the server, and the slower server would wake it more often. */
+function spin() {
+  setImmediate(spin);
+}
+
 /**
  * Runs a load generator: takes its job from the parent, lets `start(job, oneDone, failed)` send requests for ever, tells
  * the parent when the measured window begins and what it held when it ended.
@@ -31,6 +36,7 @@ export function runWindow(start) {
       });
     };
     start(job, oneDone, failed);
+    spin();
     setTimeout(() => {
       if (failures.length > 0) return;
       process.send("begin");

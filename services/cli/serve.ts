@@ -31,7 +31,7 @@ async function serve({ env, stdout, stop }: CliIo): Promise<void> {
   let issuer = config.publicUrl ?? "";
   const app = await buildApp(config, { now: Date.now, random: randomBytes, log, issuer: () => issuer });
   try {
-    const listener = createListener({ handler: app.handler, ...(tls && { tls }), log });
+    const listener = createListener({ handler: app.handler, fastUnary: app.fastUnary, ...(tls && { tls }), log });
     const url = await listenAt(listener, config.listen);
     issuer ||= url;
     log.info({ address: url, issuer }, "listening");

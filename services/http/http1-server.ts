@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import type { FastUnary } from "./fast-unary.ts";
 import type { ListenerLimits } from "./limits.ts";
 
 /** The HTTP/1.1 side of a listener: it gets sockets and never listens itself. */
@@ -12,6 +13,7 @@ export interface Http1Server {
 export function createHttp1Server(
   handler: (request: IncomingMessage, response: ServerResponse) => void,
   limits: ListenerLimits,
+  fastUnary?: Pick<FastUnary, "http1">,
 ): Http1Server {
   const sockets = new Set<Socket>();
   const answering = new Set<ServerResponse>();
@@ -29,7 +31,7 @@ export function createHttp1Server(
       answering.add(response);
       response.once("close", () => answering.delete(response));
       if (draining) response.shouldKeepAlive = false;
-      handler(request, response);
+      if (!fastUnary?.http1(request, response)) handler(request, response);
     },
   );
   // A server that never listens tracks no connections, and so enforces neither of its timeouts.

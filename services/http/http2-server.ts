@@ -1,6 +1,15 @@
-import { createServer, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Session } from "node:http2";
+import {
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type IncomingHttpHeaders,
+  type Http2Server as NodeHttp2Server,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { Socket } from "node:net";
 import { sendError } from "../rpc/node-handler.ts";
+import type { FastUnary } from "./fast-unary.ts";
 import type { ListenerLimits } from "./limits.ts";
 
 /** The HTTP/2 side of a listener: it gets sockets and never listens itself. */
@@ -13,6 +22,7 @@ export interface Http2Server {
 export function createHttp2Server(
   handler: (request: Http2ServerRequest, response: Http2ServerResponse) => void,
   limits: ListenerLimits,
+  fastUnary?: Pick<FastUnary, "http2">,
 ): Http2Server {
   const sessions = new Set<ServerHttp2Session>();
   let draining = false;
@@ -33,6 +43,10 @@ export function createHttp2Server(
       handler(request, response);
     },
   );
+  if (fastUnary)
+    putBefore(server, (stream, headers, rawHeaders) => {
+      return headerBytes(rawHeaders) <= limits.headerBytesMax && fastUnary.http2(stream, headers);
+    });
   server.on("session", (session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
@@ -47,6 +61,19 @@ export function createHttp2Server(
       for (const session of sessions) session.close();
     },
   };
+}
+
+/** Lets `take` have each stream first; those that it doesn't take get the request and response that Node makes of them. */
+function putBefore(
+  server: NodeHttp2Server,
+  take: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: readonly string[]) => boolean,
+): void {
+  const others = server.listeners("stream");
+  server.removeAllListeners("stream");
+  server.on("stream", (stream, headers, flags, rawHeaders: readonly string[] = []) => {
+    if (take(stream, headers, rawHeaders)) return;
+    for (const listener of others) listener.call(server, stream, headers, flags, rawHeaders);
+  });
 }
 
 /** Size of headers as HTTP/2 counts it (RFC 9113 section 6.5.2). Node advertises the limit, but enforces 64 KiB. */

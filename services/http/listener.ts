@@ -3,6 +3,7 @@ import { createServer as createNetServer, type Server, type Socket } from "node:
 import { createServer as createTlsServer } from "node:tls";
 import type { Log } from "../rpc/log.ts";
 import type { NodeRequest, NodeResponse } from "../rpc/node-handler.ts";
+import type { FastUnary } from "./fast-unary.ts";
 import { createHttp1Server } from "./http1-server.ts";
 import { createHttp2Server } from "./http2-server.ts";
 import { type ListenerLimits, listenerLimits } from "./limits.ts";
@@ -10,6 +11,8 @@ import { type Protocol, sniffProtocol } from "./protocol-sniffer.ts";
 
 export interface ListenerOptions {
   readonly handler: (request: NodeRequest, response: NodeResponse) => void;
+  /** Gets every request first. */
+  readonly fastUnary?: FastUnary;
   /** Certificate chain and private key in PEM; without them the port is cleartext. */
   readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
   readonly limits?: Partial<ListenerLimits>;
@@ -38,10 +41,10 @@ export interface Listener {
  * One port for HTTP/1.1 and HTTP/2: told apart by the preface in cleartext (h2c with prior knowledge; `Upgrade: h2c` is
  * not served), by ALPN over TLS (1.2 or newer).
  */
-export function createListener({ handler, tls, limits: given, log }: ListenerOptions): Listener {
+export function createListener({ handler, fastUnary, tls, limits: given, log }: ListenerOptions): Listener {
   const limits = { ...listenerLimits, ...given };
-  const http1 = createHttp1Server(handler, limits);
-  const http2 = createHttp2Server(handler, limits);
+  const http1 = createHttp1Server(handler, limits, fastUnary);
+  const http2 = createHttp2Server(handler, limits, fastUnary);
   const sockets = new Set<Socket>();
 
   /** Connections that have not told their protocol yet. Over TLS none: a handshake has its own timeout. */

@@ -1,4 +1,6 @@
+import type { ConnectError } from "@connectrpc/connect";
 import type { UniversalHandlerFn, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 
 /**
  * Makes a handler encode the messages of gRPC errors as the protocol says: percent-encoded is what isn't between space
@@ -13,6 +15,13 @@ export function encodeGrpcMessage(message: string): string {
   return message.replace(/[^ -$&-~]+/gu, (text) =>
     Array.from(Buffer.from(text), (byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`).join(""),
   );
+}
+
+/** What gRPC says of a failed call: status, message and details, by the names of its trailers in alphabetical order. */
+export function grpcStatusOf(error: ConnectError): Record<string, string> {
+  const trailer = setTrailerStatus(new Headers(), error);
+  recode(trailer);
+  return Object.fromEntries(trailer);
 }
 
 function withPlainMessage(answer: UniversalServerResponse): UniversalServerResponse {

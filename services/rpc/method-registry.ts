@@ -22,6 +22,17 @@ const requestBytesMaxOf: Readonly<Record<string, number>> = {
   "ichor.v1.AdminService/BatchVerifyCredentials": 4 * mebibyte,
 };
 
+/**
+ * Unary methods that are called all the time, with small answers: a transport may serve them on a way of its own that
+ * compresses nothing.
+ */
+const hotMethods: ReadonlySet<string> = new Set([
+  "ichor.v1.AdminService/VerifyCredential",
+  "ichor.v1.AdminService/BatchVerifyCredentials",
+  "ichor.v1.DerivationService/DeriveToken",
+  "ichor.v1.DerivationService/VerifyToken",
+]);
+
 /** Protobuf JSON as every path reads and writes it: unknown fields are refused, since a misspelt limit is no limit. */
 export const jsonOptions = { ignoreUnknownFields: false } as const;
 
@@ -35,6 +46,8 @@ export interface UnaryMethod<M extends DescMethodUnary = DescMethodUnary> {
   readonly access: CallerAccess;
   /** The largest message, in bytes. */
   readonly requestBytesMax: number;
+  /** Whether it is called all the time, with small answers. */
+  readonly hot: boolean;
 }
 
 /** The methods of a service that anyone may call, each under its local name. They see the transport, not a caller. */
@@ -88,7 +101,14 @@ export function scopedService<S extends DescService>(service: S, methods: UnaryM
     if (access === undefined || "open" in access) throw new TypeError(`${name} needs a caller in the access table`);
     if (!isUnary(desc)) throw new TypeError(`${name} is not unary`);
     const run = methodNamed(methods, desc) as Unary;
-    return { name, desc, run, access, requestBytesMax: requestBytesMaxOf[name] ?? requestBytesDefault };
+    return {
+      name,
+      desc,
+      run,
+      access,
+      requestBytesMax: requestBytesMaxOf[name] ?? requestBytesDefault,
+      hot: hotMethods.has(name),
+    };
   });
   return { service, unary, open: [] };
 }

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import { constants, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
 import { type ConnectRouter, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
@@ -89,8 +89,11 @@ function universalRequestOf(request: NodeRequest, response: NodeResponse): Unive
  * (RFC 9113 section 8.1). HTTP/1.1 needs nothing: Node closes the connection of an unread request.
  */
 function endUnreadRequest(request: NodeRequest): void {
-  if (!("stream" in request)) return;
-  const { stream } = request;
+  if ("stream" in request) endUnreadStream(request.stream);
+}
+
+/** Ends a stream once it is answered, unless its request was read to the end. */
+export function endUnreadStream(stream: ServerHttp2Stream): void {
   // Of the stream: the response's own event comes only when the stream is closed.
   stream.once("finish", () => {
     if (stream.readableEnded || stream.closed) return;
@@ -99,9 +102,13 @@ function endUnreadRequest(request: NodeRequest): void {
   });
 }
 
-/** The peer's address, IPv4 as such; empty if the connection is gone. */
 function peerAddressOf(request: NodeRequest): string {
-  const address = request.socket?.remoteAddress ?? "";
+  return addressOf(request.socket);
+}
+
+/** The peer's address, IPv4 as such; empty if the connection is gone. */
+export function addressOf(socket: { readonly remoteAddress?: string | undefined } | undefined | null): string {
+  const address = socket?.remoteAddress ?? "";
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
 }
 

@@ -1,17 +1,16 @@
-import { type DescMethod, fromBinary, fromJsonString } from "@bufbuild/protobuf";
-import { isFieldError } from "@bufbuild/protobuf/reflect";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression, UniversalHandlerFn, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { IchorError } from "../core/errors.ts";
 import { deadlineExceeded } from "./error-boundary.ts";
-import { jsonOptions } from "./method-registry.ts";
-
-/** How long a client may take to send its request message, in ms. */
-export const requestReceiveMsMax = 30_000;
-
-/** Flags and length before each message of gRPC, gRPC-Web and Connect streams. */
-const envelopeBytes = 5;
-const compressedFlag = 1;
+import {
+  decodeRequest,
+  envelopeBytes,
+  requestReceiveMsMax,
+  requestTooLarge,
+  unknownCompression,
+  unwrapEnvelope,
+} from "./request-message.ts";
 
 /** Records a refusal and gives the error to send. */
 export type Refuse = (request: UniversalServerRequest, thrown: unknown) => ConnectError;
@@ -31,8 +30,8 @@ export interface GuardOptions {
  * anything of ours. A body that throws is the one way in, and works for all protocols alike. The price is a second
  * parse on this path.
  *
- * Left to connect, and therefore without ErrorInfo: a malformed timeout header, an unknown compression, a missing or
- * second message in a unary gRPC call, and a wrong HTTP method or content type (which have no RPC to answer).
+ * Left to connect, and therefore without ErrorInfo: a malformed timeout header, an unknown compression, and a wrong HTTP
+ * method or content type (which have no RPC to answer).
  */
 export function guardRequest(handle: UniversalHandlerFn, options: GuardOptions): UniversalHandlerFn {
   return (request) => {
@@ -48,12 +47,12 @@ async function* checkedBody(request: UniversalServerRequest, options: GuardOptio
   try {
     const encoding = bodyEncoding(request.header.get("content-type") ?? "");
     const bytesMax = options.requestBytesMax + (encoding.enveloped ? envelopeBytes : 0);
-    if (Number(request.header.get("content-length") ?? 0) > bytesMax) throw tooLarge(options.requestBytesMax);
+    if (Number(request.header.get("content-length") ?? 0) > bytesMax) throw requestTooLarge(options.requestBytesMax);
     bytes = await readAtMost(request.body as AsyncIterable<Uint8Array>, bytesMax, options.requestBytesMax);
     const message = encoding.enveloped
-      ? await unwrapEnvelope(bytes, request.header, options)
+      ? await openEnvelope(bytes, request.header, options)
       : await decompress(bytes, request.header.get("content-encoding"), options);
-    if (message !== undefined) checkMessage(options.desc, message, encoding.json);
+    if (message !== undefined) decodeRequest(options.desc.input, message, encoding.json);
   } catch (thrown) {
     throw options.refuse(request, thrown);
   }
@@ -80,7 +79,7 @@ async function readAtMost(body: AsyncIterable<Uint8Array>, bytesMax: number, sho
       const next = await Promise.race([incoming.next(), late]);
       if (next.done) return concat(chunks, size);
       size += next.value.byteLength;
-      if (size > bytesMax) throw tooLarge(shownMax);
+      if (size > bytesMax) throw requestTooLarge(shownMax);
       chunks.push(next.value);
     }
   } catch (thrown) {
@@ -93,20 +92,13 @@ async function readAtMost(body: AsyncIterable<Uint8Array>, bytesMax: number, sho
   }
 }
 
-/** Gives the message in the first envelope; undefined if there is none that connect would take. */
-async function unwrapEnvelope(
-  bytes: Uint8Array,
-  header: Headers,
-  options: GuardOptions,
-): Promise<Uint8Array | undefined> {
-  if (bytes.byteLength < envelopeBytes) return undefined;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = view.getUint32(1);
-  if (length > options.requestBytesMax) throw tooLarge(options.requestBytesMax);
-  if (bytes.byteLength < envelopeBytes + length) return undefined;
-  const message = bytes.subarray(envelopeBytes, envelopeBytes + length);
-  if ((view.getUint8(0) & compressedFlag) === 0) return message;
-  return decompress(message, header.get("grpc-encoding") ?? header.get("connect-content-encoding"), options);
+/** Gives the message in the envelope; undefined if connect will refuse its encoding. */
+async function openEnvelope(body: Uint8Array, header: Headers, options: GuardOptions): Promise<Uint8Array | undefined> {
+  const { bytes, compressed } = unwrapEnvelope(body, options.requestBytesMax);
+  if (!compressed) return bytes;
+  const encoding = header.get("grpc-encoding") ?? header.get("connect-content-encoding");
+  if (encoding === null || encoding === "identity") throw unknownCompression();
+  return decompress(bytes, encoding, options);
 }
 
 async function decompress(
@@ -117,37 +109,6 @@ async function decompress(
   if (encoding === null || encoding === "identity") return bytes;
   const compression = options.compressions.find(({ name }) => name === encoding);
   return compression?.decompress(bytes, options.requestBytesMax);
-}
-
-function checkMessage(method: DescMethod, message: Uint8Array, json: boolean): void {
-  try {
-    if (json) fromJsonString(method.input, new TextDecoder().decode(message), jsonOptions);
-    else fromBinary(method.input, message);
-  } catch (thrown) {
-    throw malformed(thrown, json);
-  }
-}
-
-/** Names the field if protobuf-es does, so that a client learns which one it misspelt. */
-function malformed(thrown: unknown, json: boolean): IchorError {
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  const publicMessage = json ? message : `cannot decode the request: ${message}`;
-  const cause = thrown instanceof Error ? thrown.cause : undefined;
-  if (isFieldError(cause)) {
-    const violations = [{ field: cause.field().name, description: cause.message }];
-    return new IchorError("INVALID_FIELD", publicMessage, { violations });
-  }
-  const unknownKey = /key "([^"]{1,128})" is unknown$/.exec(message)?.[1];
-  if (unknownKey === undefined) return new IchorError("INVALID_FIELD", publicMessage);
-  return new IchorError("INVALID_FIELD", publicMessage, {
-    violations: [{ field: unknownKey, description: "is unknown" }],
-  });
-}
-
-function tooLarge(requestBytesMax: number): IchorError {
-  return new IchorError("REQUEST_TOO_LARGE", `the request has more than ${requestBytesMax} bytes`, {
-    metadata: { max_bytes: String(requestBytesMax) },
-  });
 }
 
 function concat(chunks: readonly Uint8Array[], size: number): Uint8Array {

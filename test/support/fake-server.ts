@@ -3,6 +3,7 @@ import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import type { Caller } from "../../services/core/caller.ts";
 import { IchorError } from "../../services/core/errors.ts";
 import type { KeyId, TenantId } from "../../services/core/ids.ts";
+import { createFastUnary, type FastUnary } from "../../services/http/fast-unary.ts";
 import { createListener, type Listener, type ListenerOptions } from "../../services/http/listener.ts";
 import { createRequestHandler, probeEndpoints } from "../../services/http/plain-endpoints.ts";
 import type { UnaryMethods } from "../../services/rpc/call.ts";
@@ -88,14 +89,27 @@ export function fakeRpc({ methods = {}, deps = {}, reflection = true }: FakeRpcO
 
 export type FakeRpc = ReturnType<typeof fakeRpc>;
 
-/** The same behind a real listener on a free port. */
-export async function startFakeServer(options: FakeRpcOptions & Partial<ListenerOptions> = {}) {
+/** The same behind a real listener on a free port; `stock`: without the fast path. */
+export async function startFakeServer(
+  options: FakeRpcOptions & Partial<ListenerOptions> & { readonly stock?: boolean } = {},
+) {
   const rpc = fakeRpc(options);
   const log = collectLog();
+  const taken = { count: 0 };
+  const fastUnary = options.stock ? undefined : counted(createFastUnary({ ...rpc, log }), taken);
   const handler = createRequestHandler(createRpcHandler(rpc.routes, log), probeEndpoints(rpc.readiness), log);
-  const listener: Listener = createListener({ handler, log, ...options });
+  const listener: Listener = createListener({ handler, ...(fastUnary && { fastUnary }), log, ...options });
   const address = await listener.listen("127.0.0.1", 0);
-  return { ...rpc, ...address, log, listener };
+  return { ...rpc, ...address, log, listener, taken };
+}
+
+/** The fast path, counting the requests that it takes. */
+function counted(fast: FastUnary, taken: { count: number }): FastUnary {
+  const count = (took: boolean) => {
+    if (took) taken.count += 1;
+    return took;
+  };
+  return { http1: (...args) => count(fast.http1(...args)), http2: (...args) => count(fast.http2(...args)) };
 }
 
 export type FakeServer = Awaited<ReturnType<typeof startFakeServer>>;

@@ -1,0 +1,59 @@
+import type { Readable } from "node:stream";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { deadlineExceeded } from "../rpc/error-boundary.ts";
+import { requestReceiveMsMax, requestTooLarge } from "../rpc/request-message.ts";
+
+export interface BodyLimits {
+  /** Largest body, in bytes. */
+  readonly bodyBytesMax: number;
+  /** Largest message, as the error tells it. */
+  readonly requestBytesMax: number;
+}
+
+/** A request of HTTP/1.1, or a stream of HTTP/2, which ends when it is aborted as if it were whole. */
+type BodySource = Readable & { readonly aborted: boolean };
+
+/**
+ * Reads a whole body and calls exactly one of the two, once: without promises, since most bodies come in one piece.
+ * Faults: REQUEST_TOO_LARGE, DEADLINE_EXCEEDED after 30 s, and CANCELED for one that ends early.
+ */
+export function readBody(
+  source: BodySource,
+  { bodyBytesMax, requestBytesMax }: BodyLimits,
+  whole: (bytes: Uint8Array) => void,
+  faulty: (thrown: unknown) => void,
+): void {
+  let chunks: Buffer[] | undefined;
+  let first: Buffer | undefined;
+  let size = 0;
+
+  const onData = (chunk: Buffer): void => {
+    size += chunk.length;
+    if (size > bodyBytesMax) fail(requestTooLarge(requestBytesMax));
+    else if (first === undefined) first = chunk;
+    else if (chunks === undefined) chunks = [first, chunk];
+    else chunks.push(chunk);
+  };
+  const onEnd = (): void => {
+    if (source.aborted) onClose();
+    else finish();
+  };
+  const finish = (): void => {
+    stop();
+    whole(chunks ? Buffer.concat(chunks, size) : (first ?? noBytes));
+  };
+  const onClose = (): void => fail(new ConnectError("the request ended early", Code.Canceled));
+  const fail = (thrown: unknown): void => {
+    stop();
+    faulty(thrown);
+  };
+  const stop = (): void => {
+    clearTimeout(timer);
+    source.off("data", onData).off("end", onEnd).off("close", onClose);
+  };
+
+  const timer = setTimeout(() => fail(deadlineExceeded()), requestReceiveMsMax);
+  source.on("data", onData).on("end", onEnd).on("close", onClose);
+}
+
+const noBytes = new Uint8Array(0);
