@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides the servers that some tests need: PostgreSQL, MariaDB, Redis, and Python's gRPC packages.
+# Provides what some tests need: PostgreSQL, MariaDB, Redis, Python's gRPC packages, PyJWT and pymacaroons.
 #
 #   eval "$(scripts/test-servers.sh start)"   # prints export lines on stdout, everything else on stderr
 #   npm test
@@ -35,6 +35,7 @@ start() {
   provide mariadb MARIADB MariaDB
   provide redis REDIS Redis
   provide_python
+  provide_python_tokens
   [[ $missing == no ]]
 }
 
@@ -71,6 +72,17 @@ provide_python() {
     missing=yes
   fi
 }
+
+provide_python_tokens() {
+  if python_has_token_libraries; then
+    echo "export ICHOR_TEST_PYTHON_TOKENS=/usr/bin/python3"
+  else
+    say "PyJWT or pymacaroons is missing"
+    missing=yes
+  fi
+}
+
+python_has_token_libraries() { /usr/bin/python3 -c 'import jwt, cryptography, pymacaroons' 2>/dev/null; }
 
 python_is_complete() {
   /usr/bin/python3 -c 'import grpc, google.protobuf' 2>/dev/null && has protoc && has grpc_python_plugin &&
@@ -150,6 +162,7 @@ install_missing() {
   find_server mariadb >/dev/null || { has mariadbd && has mariadb-install-db; } || packages+=(mariadb-server)
   find_server redis >/dev/null || has redis-server || packages+=(redis-server)
   python_is_complete || packages+=(python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc libprotobuf-dev)
+  python_has_token_libraries || packages+=(python3-jwt python3-cryptography python3-pymacaroons)
   [[ ${#packages[@]} -gt 0 ]] || return
   if [[ $EUID != 0 ]] || ! has apt-get; then
     say "to be installed by hand: ${packages[*]}"
@@ -240,6 +253,7 @@ status() {
     fi
   done
   if python_is_complete; then echo "python: /usr/bin/python3"; else echo "python: incomplete"; fi
+  if python_has_token_libraries; then echo "python for tokens: /usr/bin/python3"; else echo "python for tokens: incomplete"; fi
 }
 
 record_url() { echo "$2" >"$state/$1.url"; }

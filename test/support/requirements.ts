@@ -4,11 +4,11 @@ import { describe, it } from "vitest";
 import { shared } from "./shared.ts";
 
 /** What some suites need and a machine may lack. */
-export type RequirementName = "postgres" | "mariadb" | "redis" | "python";
+export type RequirementName = "postgres" | "mariadb" | "redis" | "python" | "python-tokens";
 
 export interface Requirement {
   /**
-   * A suite that gets the server's URL (for python: the path of an interpreter with grpc and protobuf).
+   * A suite that gets the server's URL (for python: the path of an interpreter with grpc and protobuf; for python-tokens: with PyJWT and pymacaroons).
    * Where the requirement is absent the suite is reported as not run; if ICHOR_TEST_REQUIRE names it, it fails.
    */
   describe(title: string, suite: (value: string) => void): void;
@@ -41,6 +41,7 @@ const probes: Record<RequirementName, () => Promise<Finding>> = {
   mariadb: async () => fromEnvironment("ICHOR_TEST_MARIADB_URL") ?? { hint: "set ICHOR_TEST_MARIADB_URL" },
   redis: async () => fromEnvironment("ICHOR_TEST_REDIS_URL") ?? { hint: "set ICHOR_TEST_REDIS_URL" },
   python: async () => fromEnvironment("ICHOR_TEST_PYTHON") ?? installedPython(),
+  "python-tokens": async () => fromEnvironment("ICHOR_TEST_PYTHON_TOKENS") ?? pythonWithTokenLibraries(),
 };
 
 function fromEnvironment(variable: string): Finding | undefined {
@@ -68,6 +69,18 @@ function installedPython(): Finding {
     }
   }
   return { hint: "set ICHOR_TEST_PYTHON to an interpreter with grpcio and protobuf; install protoc" };
+}
+
+function pythonWithTokenLibraries(): Finding {
+  for (const value of ["/usr/bin/python3", "python3"]) {
+    try {
+      execFileSync(value, ["-c", "import jwt, cryptography, pymacaroons"], { stdio: "ignore" });
+      return { value };
+    } catch {
+      // Not this one.
+    }
+  }
+  return { hint: "set ICHOR_TEST_PYTHON_TOKENS to an interpreter with PyJWT, cryptography and pymacaroons" };
 }
 
 function isRequired(name: RequirementName): boolean {
