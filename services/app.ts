@@ -114,7 +114,12 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const records = new RecordCache({ store, tail, monotonicMs });
     await tail.start();
 
-    const ring: Peppers = { current: () => peppers.current(), get: (id) => peppers.get(id) };
+    const ring: Peppers = {
+      current: () => peppers.current(),
+      get: (id) => peppers.get(id),
+      live: () => peppers.live(),
+      someSealed: () => peppers.someSealed(),
+    };
     const verification = {
       records,
       freshness: tail,
@@ -125,7 +130,9 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       now,
     };
     const sealer = new AnswerSealer(masterKeys, () => peppers, random);
-    const authenticate = authenticateCaller(verification);
+    const home = await store.getTenantBySlug(defaultTenantSlug);
+    if (home === undefined) throw new TypeError("bootstrap made no default tenant");
+    const authenticate = authenticateCaller({ ...verification, defaultTenantId: home.id });
     const verify = verifyPresented(verification);
     const cachedTenants = {
       getTenant: async (id: TenantId) => (await records.tenant(id, false)).value,

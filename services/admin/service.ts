@@ -3,6 +3,7 @@ import { type Registration, scopedService } from "../rpc/method-registry.ts";
 import { deleteApiKey, disableApiKey, enableApiKey, endGracePeriod, revokeApiKey } from "./change-key-state.ts";
 import type { AdminDeps } from "./deps.ts";
 import { getApiKey } from "./get-api-key.ts";
+import { batchImportApiKeys, importApiKey } from "./import-api-key.ts";
 import { issueApiKey } from "./issue-api-key.ts";
 import { revokeToken } from "./revoke-token.ts";
 import { rotateApiKey } from "./rotate-api-key.ts";
@@ -15,6 +16,8 @@ import { batchVerifyCredentials, verifyCredential } from "./verify-credential.ts
 export function adminService(deps: AdminDeps): Registration {
   return scopedService(AdminService, {
     issueApiKey: issueApiKey(deps),
+    importApiKey: importApiKey(deps),
+    batchImportApiKeys: batchImportApiKeys(deps),
     getApiKey: getApiKey(deps),
     verifyCredential: verifyCredential(deps),
     batchVerifyCredentials: batchVerifyCredentials(deps),

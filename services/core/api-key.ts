@@ -21,6 +21,12 @@ export type RevocationReason =
 export type JsonObject = { [name: string]: JsonValue };
 export type JsonValue = null | boolean | number | string | JsonValue[] | JsonObject;
 
+/** How often and when last a right secret was presented, as far as it was written: up to a minute behind. */
+export interface Use {
+  readonly lastTimeMs: number;
+  readonly count: number;
+}
+
 /** One secret of a key: its digest, never the secret. */
 export interface SecretVersion {
   /** 1 for the first, counted up by each rotation; the greatest is the current one. */
@@ -32,6 +38,8 @@ export interface SecretVersion {
   readonly createTimeMs: number;
   /** When a superseded secret stops verifying; absent for the current one. */
   readonly graceEndTimeMs?: number;
+  /** Absent: never used. */
+  readonly use?: Use;
 }
 
 export interface Revocation {
@@ -69,6 +77,7 @@ export interface ApiKey {
   readonly kind: KeyKind;
   /** What the credential begins with; empty for an imported key. */
   readonly prefix: string;
+  /** The time in the key's id, so that ids are in order of creation. */
   readonly createTimeMs: number;
   readonly updateTimeMs: number;
   /** Absent: the key never expires. */
@@ -83,6 +92,8 @@ export interface ApiKey {
   readonly revocation?: Revocation;
   /** Live secrets and those in grace or past it, newest first; never empty. */
   readonly secretVersions: readonly SecretVersion[];
+  /** Use by any of its secrets, and the client address of the last one, empty if unknown; absent: never used. */
+  readonly use?: Use & { readonly lastAddress: string };
   /** The revision that changed the key last: its etag. */
   readonly revision: bigint;
 }

@@ -65,14 +65,19 @@ export function decodeChange(bytes: Uint8Array): Change {
   return change;
 }
 
+/** Gives one digest for several keys, 32 bytes: the SHA-256 of theirs in a row. */
+export function keysDigest(keys: readonly ApiKey[]): Uint8Array {
+  return sha256(Buffer.concat(keys.map(keyDigest)));
+}
+
 /**
  * Gives the SHA-256 of a key, 32 bytes, for the audit trail's before and after. What belongs to the secret (digest,
  * pepper) is left out: no trace of it leaves the key's row, and rebinding to another pepper is no change of the key. So
- * is the revision, which is the chain's.
+ * are its use, which isn't logged, and the revision, which is the chain's.
  */
 export function keyDigest(key: ApiKey): Uint8Array {
-  const { revision: _, secretVersions, revocation, constraints, derivePolicy, ...rest } = key;
-  const versions = secretVersions.map(({ digest: _, pepperId: __, ...version }) => version);
+  const { revision: _, use: __, secretVersions, revocation, constraints, derivePolicy, ...rest } = key;
+  const versions = secretVersions.map(({ digest: _, pepperId: __, use: ___, ...version }) => version);
   return sha256(
     canonicalJson({
       ...rest,
@@ -96,6 +101,7 @@ export function signingKeysDigest(keys: readonly SigningKey[]): Uint8Array {
 
 const keyEvents: Readonly<Record<KeyEvent, true>> = {
   issued: true,
+  imported: true,
   changed: true,
   rotated: true,
   grace_ended: true,

@@ -22,6 +22,7 @@ export type Change =
 
 export type KeyEvent =
   | "issued"
+  | "imported"
   | "changed"
   | "rotated"
   | "grace_ended"

@@ -20,6 +20,10 @@ export interface Peppers {
   current(): Pepper;
   /** The pepper of this id; undefined if it isn't loaded. */
   get(id: string): Pepper | undefined;
+  /** All that are loaded, the current one first: an imported key is looked up under each. */
+  live(): readonly Pepper[];
+  /** Whether one of the store's peppers isn't loaded: what is bound to it can't be told from what isn't there. */
+  someSealed(): boolean;
 }
 
 const issuedDomain = Buffer.from("ichor/v1/issued\0");

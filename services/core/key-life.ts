@@ -117,6 +117,11 @@ export function requireDeletable(key: ApiKey, nowMs: number): void {
   throw new IchorError("KEY_STILL_LIVE", "the key is neither revoked nor expired");
 }
 
+/** Whether a key that is deleted leaves a tombstone: its credential is known elsewhere and was revoked. */
+export function leavesTombstone(key: Pick<ApiKey, "kind" | "state">): boolean {
+  return key.kind === "IMPORTED_KEY" && key.state === "REVOKED";
+}
+
 /**
  * Whether the key holds every permission on Ichor, whatever the request: its scopes list `ichor:*` literally, and no
  * constraint narrows it. It is a root credential only in tenant `default`, which the caller checks.

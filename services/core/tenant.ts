@@ -20,6 +20,13 @@ export interface TenantSettings {
   readonly keyTtlSeconds: number;
   /** Whether a key may live for ever. */
   readonly neverExpiresAllowed: boolean;
+  /** Fewest bytes of a key that is imported raw, 1 to 16. */
+  readonly importedKeyBytesMin: number;
+  /** How many keys there may be, whatever their status, in all and of one owner; absent: any number. */
+  readonly keysMax?: number;
+  readonly keysPerOwnerMax?: number;
+  /** After how many days revoked and expired keys are deleted; absent: never. */
+  readonly deadKeyRetentionDays?: number;
   /** Life of a derived token that names none. */
   readonly tokenTtlSeconds: number;
   /** Longest life of a derived token, at most 24 h. */
@@ -60,6 +67,7 @@ export const defaultTenantSettings: TenantSettings = {
   retiredMacaroonPrefixes: [],
   keyTtlSeconds: 365 * daySeconds,
   neverExpiresAllowed: true,
+  importedKeyBytesMin: 16,
   tokenTtlSeconds: 15 * 60,
   tokenTtlMaxSeconds: daySeconds,
   signingAlgorithm: "EdDSA",

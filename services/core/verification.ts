@@ -36,7 +36,7 @@ export function authenticateKey(
   peppers: Peppers,
 ): Authentication {
   if (!key || key.tenantId !== tenantId || !couldBe(presented, key)) {
-    digestOf(presented, tenantId, peppers.current());
+    presentedDigest(presented, tenantId, peppers.current());
     return notFound;
   }
   const version = matchingVersion(presented, key, peppers);
@@ -132,7 +132,7 @@ function matchingVersion(
       unknown = true;
       continue;
     }
-    const digest = digests.get(pepper.id) ?? digestOf(presented, key.tenantId, pepper);
+    const digest = digests.get(pepper.id) ?? presentedDigest(presented, key.tenantId, pepper);
     digests.set(pepper.id, digest);
     if (digestsEqual(digest, version.digest)) return version;
   }
@@ -140,7 +140,8 @@ function matchingVersion(
   return undefined;
 }
 
-function digestOf(
+/** Gives the digest of a presented secret under a pepper, 32 bytes; see digest.ts. */
+export function presentedDigest(
   presented: PresentedIssuedKey | PresentedImportedKey,
   tenantId: TenantId,
   pepper: Pepper,

@@ -34,6 +34,14 @@ export class LoadedPeppers implements Peppers {
   get(id: string): Pepper | undefined {
     return this.#byId.get(id);
   }
+
+  live(): readonly Pepper[] {
+    return this.newestFirst;
+  }
+
+  someSealed(): boolean {
+    return this.sealed.length > 0;
+  }
 }
 
 /** Reads and opens all peppers of the store. Throws SECRET_NOT_LOADED for one that is damaged. */

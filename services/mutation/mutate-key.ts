@@ -6,7 +6,7 @@ import type { KeyEvent } from "../core/change.ts";
 import { keyDigest } from "../core/change-chain.ts";
 import { IchorError } from "../core/errors.ts";
 import type { KeyId } from "../core/ids.ts";
-import { isRootKey, keyStatus } from "../core/key-life.ts";
+import { isRootKey, keyStatus, leavesTombstone } from "../core/key-life.ts";
 import type { Call } from "../rpc/call.ts";
 import type { StoreTransaction } from "../store/port.ts";
 import { type MutationDeps, type Repeatable, type RepeatableRequest, runOnce } from "./run-once.ts";
@@ -15,7 +15,11 @@ import { type MutationDeps, type Repeatable, type RepeatableRequest, runOnce } f
 export interface KeyMutation<M extends DescMethodUnary> {
   readonly event: KeyEvent;
   /** The key afterwards; the same object: nothing changes; undefined: it is gone. Runs again after a conflict. */
-  readonly change: (key: ApiKey, nowMs: number) => ApiKey | undefined;
+  readonly change: (
+    key: ApiKey,
+    nowMs: number,
+    tx: StoreTransaction,
+  ) => ApiKey | undefined | Promise<ApiKey | undefined>;
   readonly respond: (key: ApiKey, revision: bigint, nowMs: number) => MessageInitShape<M["output"]>;
   /** The answer to a repeat whose credential is no longer kept; `key` is undefined if it is gone. */
   readonly recall: (key: ApiKey | undefined, revision: bigint, nowMs: number) => MessageInitShape<M["output"]>;
@@ -45,12 +49,15 @@ export async function mutateKey<M extends DescMethodUnary>(
       const before = await tx.getKey(keyId);
       if (before === undefined || before.tenantId !== call.tenantId) throw keyNotFound();
       requireMayTouch(call.caller, before, mayTouch);
-      const changed = mutation.change(before, nowMs);
+      const changed = await mutation.change(before, nowMs, tx);
       if (changed === before) return { result: mutation.respond(before, revision - 1n, nowMs), unchanged: true };
       const after = changed && { ...changed, revision };
+      if (after !== undefined) mayTouch(call.caller, after.scopes);
       await requireRootRemains(tx, before, after, nowMs);
-      if (after === undefined) await tx.deleteKey(keyId);
-      else await tx.updateKey(after);
+      if (after === undefined) {
+        if (leavesTombstone(before)) await tx.insertImportTombstones(before, nowMs);
+        await tx.deleteKey(keyId);
+      } else await tx.updateKey(after);
       if (endsSecrets.has(mutation.event)) await tx.eraseIdempotentAnswers(keyId);
       return {
         result: mutation.respond(after ?? before, revision, nowMs),
@@ -64,7 +71,7 @@ export async function mutateKey<M extends DescMethodUnary>(
   });
 }
 
-/** Makes a key in one transaction, with its log entry and idempotency record. */
+/** Makes a key, issued or imported, in one transaction, with its log entry and idempotency record. */
 export async function insertKey<M extends DescMethodUnary>(
   deps: MutationDeps,
   call: Call,
@@ -82,7 +89,12 @@ export async function insertKey<M extends DescMethodUnary>(
       await tx.insertKey(key);
       return {
         result: answers.respond(key, revision, nowMs),
-        change: { kind: "key", tenantId: call.tenantId, event: "issued", keyIds: [key.id] },
+        change: {
+          kind: "key",
+          tenantId: call.tenantId,
+          event: key.kind === "IMPORTED_KEY" ? "imported" : "issued",
+          keyIds: [key.id],
+        },
         target: key.id,
         keyId: key.id,
         afterDigest: keyDigest(key),

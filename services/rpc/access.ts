@@ -25,6 +25,8 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": open,
   "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": open,
   "ichor.v1.AdminService/IssueApiKey": keysWrite,
+  "ichor.v1.AdminService/ImportApiKey": keysWrite,
+  "ichor.v1.AdminService/BatchImportApiKeys": keysWrite,
   "ichor.v1.AdminService/GetApiKey": keysRead,
   "ichor.v1.AdminService/VerifyCredential": keysVerify,
   "ichor.v1.AdminService/BatchVerifyCredentials": keysVerify,

@@ -19,6 +19,7 @@ export const requestBytesDefault = mebibyte;
 export const openRequestBytesMax = 64 * 1024;
 
 const requestBytesMaxOf: Readonly<Record<string, number>> = {
+  "ichor.v1.AdminService/BatchImportApiKeys": 32 * mebibyte,
   "ichor.v1.AdminService/BatchVerifyCredentials": 4 * mebibyte,
 };
 

@@ -7,11 +7,16 @@ export const keySql = `
     k.expire_time_ms AS "expireTimeMs", k.allowed_cidrs AS "allowedCidrs", k.constraints,
     k.token_epoch AS "tokenEpoch", k.derive_policy AS "derivePolicy", k.revocation_reason AS "revocationReason",
     k.revocation_comment AS "revocationComment", k.revocation_time_ms AS "revocationTimeMs", k.revision,
+    k.last_used_time_ms AS "lastUsedTimeMs", k.last_used_address AS "lastUsedAddress", k.use_count AS "useCount",
     v.number AS "versionNumber", v.digest AS "versionDigest", v.pepper_id AS "versionPepperId",
-    v.create_time_ms AS "versionCreateTimeMs", v.grace_end_time_ms AS "versionGraceEndTimeMs"
+    v.create_time_ms AS "versionCreateTimeMs", v.grace_end_time_ms AS "versionGraceEndTimeMs",
+    v.last_used_time_ms AS "versionLastUsedTimeMs", v.use_count AS "versionUseCount"
   FROM api_key k JOIN secret_version v ON v.key_id = k.id
   WHERE k.id = ?
   ORDER BY v.number DESC`;
+
+/** For one digest: the statement is prepared once, and there are few live peppers to look under. */
+export const digestSql = `SELECT key_id AS "keyId", digest FROM secret_version WHERE tenant_id = ? AND digest = ?`;
 
 export const headSql = `SELECT revision, hash, store_epoch AS "storeEpoch" FROM store_head WHERE id = 'head'`;
 

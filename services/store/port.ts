@@ -38,6 +38,12 @@ export interface IdempotencyRecord extends IdempotencyKey {
   readonly sealedAnswer?: Uint8Array;
 }
 
+/** Which key has a secret of this digest. */
+export interface KeyOfDigest {
+  readonly keyId: KeyId;
+  readonly digest: Uint8Array;
+}
+
 /** Reads of committed state. Each call is consistent in itself. All reject with `STORE_UNAVAILABLE` when there is no answer. */
 export interface StoreReads {
   head(): Promise<Head>;
@@ -45,6 +51,14 @@ export interface StoreReads {
   getTenantBySlug(slug: string): Promise<Tenant | undefined>;
   /** With all its secret versions, newest first. Whoever acts for a tenant compares `tenantId`. */
   getKey(id: KeyId): Promise<ApiKey | undefined>;
+  /** The secrets among these that there are in the tenant, whatever their keys' status; at most 10 000 digests. */
+  keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]>;
+  /** The digests among these that a revoked and deleted imported key of the tenant had. */
+  importTombstones(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly Uint8Array[]>;
+  /** How many keys the tenant has, whatever their status. */
+  countKeys(tenantId: TenantId): Promise<number>;
+  /** How many keys the owner has in the tenant, whatever their status, counted up to `atMost`. */
+  countKeysOfOwner(tenantId: TenantId, ownerId: string, atMost: number): Promise<number>;
   /** Unconstrained keys with the scope `ichor:*` in tenant `default` that are neither disabled, revoked nor expired at `nowMs`. */
   liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]>;
   /** Those of one tenant if it is named, else of all, those of the whole store among them. */
@@ -61,6 +75,9 @@ export interface StoreReads {
   getIdempotencyRecord(key: IdempotencyKey): Promise<IdempotencyRecord | undefined>;
 }
 
+/** The reads that are made all the time. */
+export type HotReads = Pick<StoreReads, "head" | "getKey" | "keysOfDigests" | "changesAfter">;
+
 /** What a mutating transaction may do; reads see its own writes, `head()` the revision that is being made with the hash before it. */
 export interface StoreTransaction extends StoreReads {
   insertTenant(tenant: Tenant): Promise<void>;
@@ -71,6 +88,9 @@ export interface StoreTransaction extends StoreReads {
   /** Writes every mutable field and the set of secret versions. */
   updateKey(key: ApiKey): Promise<void>;
   deleteKey(id: KeyId): Promise<void>;
+  /** Remembers the secrets of a key that is being deleted, so that they aren't imported again unawares. */
+  insertImportTombstones(key: ApiKey, deleteTimeMs: number): Promise<void>;
+  deleteImportTombstones(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<void>;
   insertSealedSecret(secret: SealedSecret): Promise<void>;
   /** Erases a secret; nothing if it is gone. */
   deleteSealedSecret(id: string): Promise<void>;

@@ -1,21 +1,22 @@
 import type { Pool } from "pg";
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
-import type { KeyId } from "../core/ids.ts";
-import { changesSql, forPostgres, headSql, keySql } from "./hot-read-sql.ts";
-import type { StoreReads } from "./port.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
+import { changesSql, digestSql, forPostgres, headSql, keySql } from "./hot-read-sql.ts";
+import type { HotReads, KeyOfDigest } from "./port.ts";
 import { postgresTypes } from "./postgres-pool.ts";
 import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow } from "./rows.ts";
 import { statementMsMax } from "./server-limits.ts";
 
 const statements = {
   ichor_key: forPostgres(keySql),
+  ichor_digest: forPostgres(digestSql),
   ichor_head: forPostgres(headSql),
   ichor_changes: forPostgres(changesSql),
 };
 
 /** The hot reads, by statements that each connection prepares once. */
-export class PostgresReads implements Pick<StoreReads, "head" | "getKey" | "changesAfter"> {
+export class PostgresReads implements HotReads {
   readonly #pool: Pool;
 
   constructor(pool: Pool) {
@@ -24,6 +25,11 @@ export class PostgresReads implements Pick<StoreReads, "head" | "getKey" | "chan
 
   async getKey(id: KeyId): Promise<ApiKey | undefined> {
     return keyOfRows(await this.#rows<KeyWithVersionRow>("ichor_key", [id]));
+  }
+
+  async keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]> {
+    const found = digests.map((digest) => this.#rows<KeyOfDigest>("ichor_digest", [tenantId, Buffer.from(digest)]));
+    return (await Promise.all(found)).flat();
   }
 
   async head(): Promise<Head> {

@@ -4,10 +4,10 @@ import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import { rootScope } from "../core/scopes.ts";
 import { defaultTenantSlug, type Tenant } from "../core/tenant.ts";
-import type { IdempotencyKey, IdempotencyRecord, SealedSecret, StoreReads } from "./port.ts";
+import type { IdempotencyKey, IdempotencyRecord, KeyOfDigest, SealedSecret, StoreReads } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
 import { PrismaTokens } from "./prisma-tokens.ts";
-import { changeRowsOf, idempotencyRecordOf, sealedSecretOf, tenantOf } from "./rows.ts";
+import { changeRowsOf, idempotencyRecordOf, ownBytes, sealedSecretOf, tenantOf } from "./rows.ts";
 
 /** What reads and writes go through: the client, or one of its transactions. */
 export type Db = Prisma.TransactionClient;
@@ -42,6 +42,37 @@ export abstract class PrismaReads implements StoreReads {
 
   /** Past Prisma in every adapter: the store and its transactions have each their own way. */
   abstract getKey(id: KeyId): Promise<ApiKey | undefined>;
+
+  keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]> {
+    return answering(async () => {
+      const rows = await this.db.secretVersion.findMany({
+        where: { tenantId, digest: { in: digests.map(ownBytes) } },
+        select: { keyId: true, digest: true },
+      });
+      return rows.map(({ keyId, digest }) => ({ keyId: keyId as KeyId, digest }));
+    });
+  }
+
+  importTombstones(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
+    return answering(async () => {
+      const rows = await this.db.importTombstone.findMany({
+        where: { tenantId, digest: { in: digests.map(ownBytes) } },
+        select: { digest: true },
+      });
+      return rows.map(({ digest }) => digest);
+    });
+  }
+
+  countKeys(id: TenantId): Promise<number> {
+    return answering(async () => {
+      const row = await this.db.tenant.findUnique({ where: { id }, select: { keyCount: true } });
+      return Number(row?.keyCount ?? 0);
+    });
+  }
+
+  countKeysOfOwner(tenantId: TenantId, ownerId: string, atMost: number): Promise<number> {
+    return answering(() => this.db.apiKey.count({ where: { tenantId, ownerId }, take: atMost }));
+  }
 
   liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]> {
     return answering(async () => {

@@ -4,9 +4,9 @@ import type { AuditEvent } from "../core/audit-event.ts";
 import type { Change, ChangeRow, Head } from "../core/change.ts";
 import { auditBytes, chainHash, changeBytes } from "../core/change-chain.ts";
 import { sha256 } from "../core/digest.ts";
-import { type KeyId, newId } from "../core/ids.ts";
+import { type KeyId, newId, type TenantId } from "../core/ids.ts";
 import type { StoreDeps } from "./deps.ts";
-import type { Committed, Mutation, SealedSecret, Store, StoreReads, StoreTransaction } from "./port.ts";
+import type { Committed, HotReads, KeyOfDigest, Mutation, SealedSecret, Store, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
 import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";
 import { insertRows, type KeyInTransaction, PrismaTransaction } from "./prisma-transaction.ts";
@@ -19,7 +19,7 @@ export const transactionMsMax = 30_000;
 export interface PrismaBackend {
   readonly client: PrismaClient;
   /** The reads that are made all the time, through the driver's prepared statements: Prisma costs 15 to 30 times that. */
-  readonly hotReads: Pick<StoreReads, "head" | "getKey" | "changesAfter">;
+  readonly hotReads: HotReads;
   /** The read of a key within the open transaction, past Prisma; every mutation of a key makes it, most make it twice. */
   readonly keyInTransaction: KeyInTransaction;
   /**
@@ -48,6 +48,10 @@ export class PrismaStore extends PrismaReads implements Store {
 
   override getKey(id: KeyId): Promise<ApiKey | undefined> {
     return answering(() => this.#backend.hotReads.getKey(id));
+  }
+
+  override keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]> {
+    return answering(() => this.#backend.hotReads.keysOfDigests(tenantId, digests));
   }
 
   override changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {

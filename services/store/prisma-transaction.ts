@@ -1,11 +1,11 @@
 import { Prisma } from "../../gen/prisma/sqlite/client.ts";
 import type { ApiKey, SecretVersion } from "../core/api-key.ts";
-import type { KeyId } from "../core/ids.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Tenant } from "../core/tenant.ts";
 import type { IdempotencyRecord, SealedSecret, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
 import { type Db, PrismaReads } from "./prisma-reads.ts";
-import { idempotencyRowOf, keyRowOf, sealedSecretRowOf, secretVersionRowOf, tenantRowOf } from "./rows.ts";
+import { idempotencyRowOf, keyRowOf, ownBytes, sealedSecretRowOf, secretVersionRowOf, tenantRowOf } from "./rows.ts";
 
 /** Rows of one statement; keeps its parameters well below every database's limit. */
 const insertRowsMax = 500;
@@ -27,7 +27,7 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
   }
 
   insertTenant(tenant: Tenant): Promise<void> {
-    return answering(() => insertRows(this.db, "tenant", [tenantRowOf(tenant)]));
+    return answering(() => insertRows(this.db, "tenant", [{ ...tenantRowOf(tenant), keyCount: 0n }]));
   }
 
   updateTenant(tenant: Tenant): Promise<void> {
@@ -43,11 +43,15 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
 
   insertKeys(keys: readonly ApiKey[]): Promise<void> {
     return answering(async () => {
-      await insertRows(this.db, "api_key", keys.map(keyRowOf));
+      await insertRows(
+        this.db,
+        "api_key",
+        keys.map((key) => ({ ...keyRowOf(key), ...unused, lastUsedAddress: "" })),
+      );
       await insertRows(
         this.db,
         "secret_version",
-        keys.flatMap((key) => key.secretVersions.map((version) => secretVersionRowOf(key, version))),
+        keys.flatMap((key) => key.secretVersions.map((version) => newVersionRow(key, version))),
       );
       await insertRows(
         this.db,
@@ -59,6 +63,7 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
         "key_label",
         keys.flatMap((key) => labelRows(key, Object.entries(key.labels))),
       );
+      await this.#countKeys(keys, 1);
     });
   }
 
@@ -80,6 +85,28 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
       await this.#replaceFilterRows(before, { ...before, scopes: [], labels: {} });
       // Its versions go with it, by the foreign key.
       await this.db.apiKey.deleteMany({ where: { id } });
+      await this.#countKeys([before], -1);
+    });
+  }
+
+  insertImportTombstones({ tenantId, secretVersions }: ApiKey, deleteTimeMs: number): Promise<void> {
+    return answering(() =>
+      insertRows(
+        this.db,
+        "import_tombstone",
+        secretVersions.map(({ digest, pepperId }) => ({
+          tenantId,
+          digest,
+          pepperId,
+          deleteTimeMs: BigInt(deleteTimeMs),
+        })),
+      ),
+    );
+  }
+
+  deleteImportTombstones(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<void> {
+    return answering(async () => {
+      await this.db.importTombstone.deleteMany({ where: { tenantId, digest: { in: digests.map(ownBytes) } } });
     });
   }
 
@@ -110,6 +137,14 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
     });
   }
 
+  async #countKeys(keys: readonly ApiKey[], sign: 1 | -1): Promise<void> {
+    for (const tenantId of new Set(keys.map((key) => key.tenantId))) {
+      const count = keys.filter((key) => key.tenantId === tenantId).length;
+      await this.db
+        .$executeRaw`UPDATE tenant SET key_count = key_count + ${BigInt(sign * count)} WHERE id = ${tenantId}`;
+    }
+  }
+
   async #updateVersions(before: ApiKey, after: ApiKey): Promise<void> {
     const old = new Map(before.secretVersions.map((version) => [version.number, version]));
     const kept = new Set(after.secretVersions.map(({ number }) => number));
@@ -129,7 +164,7 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
     await insertRows(
       this.db,
       "secret_version",
-      added.map((version) => secretVersionRowOf(after, version)),
+      added.map((version) => newVersionRow(after, version)),
     );
   }
 
@@ -171,6 +206,12 @@ export async function insertRows<R extends Readonly<Record<string, unknown>>>(
 
 function columnOf(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+const unused = { lastUsedTimeMs: 0n, useCount: 0n };
+
+function newVersionRow(key: ApiKey, version: SecretVersion) {
+  return { ...secretVersionRowOf(key, version), ...unused };
 }
 
 /** A scope that is listed twice has one row. */

@@ -1,4 +1,4 @@
-import type { ApiKey, KeyKind, KeyState, RevocationReason, SecretVersion, Visibility } from "../core/api-key.ts";
+import type { ApiKey, KeyKind, KeyState, RevocationReason, SecretVersion, Use, Visibility } from "../core/api-key.ts";
 import type { ChangeRow } from "../core/change.ts";
 import { decodeChange } from "../core/change-chain.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
@@ -32,6 +32,9 @@ export interface KeyRow {
   readonly revocationComment: string | null;
   readonly revocationTimeMs: Int | null;
   readonly revision: Int;
+  readonly lastUsedTimeMs: Int;
+  readonly lastUsedAddress: string;
+  readonly useCount: Int;
 }
 
 interface SecretVersionRow {
@@ -40,6 +43,8 @@ interface SecretVersionRow {
   readonly pepperId: string;
   readonly createTimeMs: Int;
   readonly graceEndTimeMs: Int | null;
+  readonly lastUsedTimeMs: Int;
+  readonly useCount: Int;
 }
 
 /** A row of a key joined with one of its versions. */
@@ -49,6 +54,8 @@ export interface KeyWithVersionRow extends KeyRow {
   readonly versionPepperId: string;
   readonly versionCreateTimeMs: Int;
   readonly versionGraceEndTimeMs: Int | null;
+  readonly versionLastUsedTimeMs: Int;
+  readonly versionUseCount: Int;
 }
 
 /** Gives the key of such rows, one per version, newest first; undefined if there are none. */
@@ -61,6 +68,8 @@ export function keyOfRows(rows: readonly KeyWithVersionRow[]): ApiKey | undefine
     pepperId: one.versionPepperId,
     createTimeMs: one.versionCreateTimeMs,
     graceEndTimeMs: one.versionGraceEndTimeMs,
+    lastUsedTimeMs: one.versionLastUsedTimeMs,
+    useCount: one.versionUseCount,
   }));
   return keyOf(row, versions);
 }
@@ -94,6 +103,7 @@ function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKey {
       },
     }),
     secretVersions: versions.map(secretVersionOf),
+    ...(Number(row.useCount) > 0 && { use: { ...useOf(row), lastAddress: row.lastUsedAddress } }),
     revision: BigInt(row.revision),
   };
 }
@@ -105,10 +115,15 @@ function secretVersionOf(row: SecretVersionRow): SecretVersion {
     pepperId: row.pepperId,
     createTimeMs: Number(row.createTimeMs),
     ...(row.graceEndTimeMs !== null && { graceEndTimeMs: Number(row.graceEndTimeMs) }),
+    ...(Number(row.useCount) > 0 && { use: useOf(row) }),
   };
 }
 
-/** Gives the columns of a key, as Prisma and raw SQL take them. */
+function useOf({ lastUsedTimeMs, useCount }: Pick<SecretVersionRow, "lastUsedTimeMs" | "useCount">): Use {
+  return { lastTimeMs: Number(lastUsedTimeMs), count: Number(useCount) };
+}
+
+/** Gives the columns of a key but its use, as Prisma and raw SQL take them. */
 export function keyRowOf(key: ApiKey) {
   return {
     id: key.id as string,
@@ -133,7 +148,7 @@ export function keyRowOf(key: ApiKey) {
     revocationComment: key.revocation?.comment ?? null,
     revocationTimeMs: nullableInt(key.revocation?.timeMs),
     revision: key.revision,
-  } satisfies KeyRow;
+  } satisfies Omit<KeyRow, "lastUsedTimeMs" | "lastUsedAddress" | "useCount">;
 }
 
 export function secretVersionRowOf(key: ApiKey, version: SecretVersion) {
@@ -262,6 +277,6 @@ function nullableInt(value: number | undefined): bigint | null {
 }
 
 /** The bytes over an ArrayBuffer of their own kind, as Prisma's types ask. */
-function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+export function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes as Uint8Array<ArrayBuffer>;
 }

@@ -1,17 +1,18 @@
 import type Database from "better-sqlite3";
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
-import type { KeyId } from "../core/ids.ts";
-import { changesSql, headSql, keySql } from "./hot-read-sql.ts";
-import type { StoreReads } from "./port.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
+import { changesSql, digestSql, headSql, keySql } from "./hot-read-sql.ts";
+import type { HotReads, KeyOfDigest } from "./port.ts";
 import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow } from "./rows.ts";
 import type { SqliteConnections } from "./sqlite-connections.ts";
 
 /** The hot reads, by prepared statements on the read-only connection. */
-export class SqliteReads implements Pick<StoreReads, "head" | "getKey" | "changesAfter"> {
+export class SqliteReads implements HotReads {
   readonly #connections: SqliteConnections;
   readonly #key: (id: KeyId) => ApiKey | undefined;
   readonly #head: Database.Statement<[], { revision: bigint; hash: Uint8Array; storeEpoch: string }>;
+  readonly #digest: Database.Statement<[string, Uint8Array], KeyOfDigest>;
   readonly #changes: Database.Statement<[bigint, number], LogRow>;
 
   constructor(connections: SqliteConnections) {
@@ -21,11 +22,16 @@ export class SqliteReads implements Pick<StoreReads, "head" | "getKey" | "change
     this.#head = reader
       .prepare<[], { revision: bigint; hash: Uint8Array; storeEpoch: string }>(headSql)
       .safeIntegers(true);
+    this.#digest = reader.prepare<[string, Uint8Array], KeyOfDigest>(digestSql);
     this.#changes = reader.prepare<[bigint, number], LogRow>(changesSql).safeIntegers(true);
   }
 
   getKey(id: KeyId): Promise<ApiKey | undefined> {
     return this.#connections.read(() => this.#key(id));
+  }
+
+  async keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]> {
+    return this.#connections.read(() => digests.flatMap((digest) => this.#digest.all(tenantId, digest)));
   }
 
   // The tail asks for these two at each poll, so that a database that is gone is noticed by readers too.

@@ -1,5 +1,7 @@
 import type { Caller, Holder } from "../core/caller.ts";
 import {
+  classifyCredential,
+  type PresentedImportedKey,
   type PresentedIssuedKey,
   type PresentedJwt,
   type PresentedMacaroon,
@@ -7,7 +9,7 @@ import {
 } from "../core/credential.ts";
 import type { DeferrableCode, Demand } from "../core/demand.ts";
 import { IchorError } from "../core/errors.ts";
-import { idFromBytes } from "../core/ids.ts";
+import { idFromBytes, type TenantId } from "../core/ids.ts";
 import { readJwt, unverifiedTenantId } from "../core/jwt/read-jwt.ts";
 import { readMacaroonText } from "../core/macaroon/text.ts";
 import { intersectScopes } from "../core/scopes.ts";
@@ -15,8 +17,14 @@ import { defaultTenantSlug, issuerOf, type Tenant } from "../core/tenant.ts";
 import { clearToken } from "../core/token-clearance.ts";
 import { authenticateKey, clearKey, effectiveScopes } from "../core/verification.ts";
 import { decodeMacaroonIdentifier } from "../wire/macaroon-identifier.ts";
+import { findPresentedKey } from "./records.ts";
 import type { VerificationDeps } from "./verify-presented.ts";
 import { verifyToken } from "./verify-token.ts";
+
+export interface CallerDeps extends VerificationDeps {
+  /** Tenant `default`: the only one whose imported keys may call. */
+  readonly defaultTenantId: TenantId;
+}
 
 /** Stands for the tenant of an unknown key, so that its refusal takes as long as any other. */
 const noTenant = idFromBytes("ten", new Uint8Array(16));
@@ -25,13 +33,13 @@ const noTenant = idFromBytes("ten", new Uint8Array(16));
 const leftToChild: ReadonlySet<DeferrableCode> = new Set<DeferrableCode>(["AUDIENCE_MISMATCH", "CONSTRAINT_NOT_MET"]);
 
 /**
- * Gives the caller behind a bearer credential: an issued key of any tenant, which its id tells, or a JWT whose sole
- * audience is the issuer. For a method about the caller's own credential (`holder`), also one that isn't meant for
+ * Gives the caller behind a bearer credential: an issued key of any tenant, which its id tells, a JWT whose sole
+ * audience is the issuer, or an imported key of tenant `default`, since its text tells no tenant. For a method about the caller's own credential (`holder`), also one that isn't meant for
  * Ichor, and a macaroon: it then has no scopes here.
  * Throws CREDENTIAL_REFUSED for everything else, without saying which check failed.
  */
 export function authenticateCaller(
-  deps: VerificationDeps,
+  deps: CallerDeps,
 ): (bearerCredential: string, clientAddress: string, holder: boolean) => Promise<Caller> {
   return async (bearerCredential, clientAddress, holder) => {
     const key = parseIssuedKey(bearerCredential);
@@ -42,7 +50,12 @@ export function authenticateCaller(
       return tokenCaller(deps, { kind: "JWT", unverifiedText: bearerCredential }, tenant, clientAddress, holder);
     }
     const macaroon = holder ? readMacaroonText(bearerCredential) : undefined;
-    if (macaroon === undefined) throw refused();
+    if (macaroon === undefined) {
+      const home = await tenantOf(deps, deps.defaultTenantId);
+      const presented = classifyCredential(bearerCredential, home.settings);
+      if (presented.kind !== "IMPORTED_KEY") throw refused();
+      return keyCaller(deps, presented, clientAddress, holder);
+    }
     const { prefix } = macaroon;
     const presented = { kind: "MACAROON", prefix, unverifiedText: bearerCredential.slice(prefix.length + 1) } as const;
     const tenant = await tenantOf(deps, decodeMacaroonIdentifier(macaroon.macaroon.identifier)?.tenantId);
@@ -53,12 +66,12 @@ export function authenticateCaller(
 }
 
 async function keyCaller(
-  deps: VerificationDeps,
-  presented: PresentedIssuedKey,
+  deps: CallerDeps,
+  presented: PresentedIssuedKey | PresentedImportedKey,
   clientAddress: string,
   holder: boolean,
 ): Promise<Caller> {
-  const found = (await deps.records.key(presented.keyId, false)).value;
+  const found = (await findPresentedKey(deps.records, presented, deps.defaultTenantId, deps.peppers, false)).value;
   const tenant = found && (await deps.records.tenant(found.tenantId, false)).value;
   const authentication = authenticateKey(presented, tenant && found, tenant?.id ?? noTenant, deps.peppers);
   if (!authentication.authentic || tenant === undefined) throw refused();
@@ -69,7 +82,7 @@ async function keyCaller(
   const forIchor = clears(demand);
   if (!forIchor && !(holder && clears({ ...demand, deferred: leftToChild }))) throw refused();
   const scopes = forIchor ? effectiveScopes(key) : [];
-  return callerOf(tenant, scopes, "ISSUED_KEY", { key, version }, holder);
+  return callerOf(tenant, scopes, presented.kind, { key, version }, holder);
 }
 
 async function tokenCaller(

@@ -1,12 +1,17 @@
 import type { ApiKey, SecretVersion } from "../core/api-key.ts";
-import type { PresentedIssuedKey } from "../core/credential.ts";
-import { issuedDigest, needsRebind, type Peppers } from "../core/digest.ts";
+import type { PresentedImportedKey, PresentedIssuedKey } from "../core/credential.ts";
+import { needsRebind, type Peppers } from "../core/digest.ts";
 import type { KeyId } from "../core/ids.ts";
+import { presentedDigest } from "../core/verification.ts";
 import type { Log } from "../rpc/log.ts";
 import type { Store } from "../store/port.ts";
 
 /** Binds a secret that was just seen to the current pepper, in the background; a later use tries again. */
-export type RebindSecret = (presented: PresentedIssuedKey, key: ApiKey, version: SecretVersion) => void;
+export type RebindSecret = (
+  presented: PresentedIssuedKey | PresentedImportedKey,
+  key: ApiKey,
+  version: SecretVersion,
+) => void;
 
 export interface RebindDeps {
   readonly store: Pick<Store, "rebindSecret">;
@@ -24,7 +29,7 @@ export function rebindSecret({ store, peppers, forgetKey, log }: RebindDeps): Re
     const id = `${key.id}/${version.number}`;
     if (!needsRebind(version, current.id) || underWay.has(id)) return;
     underWay.add(id);
-    const digest = issuedDigest(current, key.tenantId, key.id, presented.secret);
+    const digest = presentedDigest(presented, key.tenantId, current);
     store
       .rebindSecret(key.id, version.number, version.pepperId, current.id, digest)
       .catch((err: unknown) => log.warn({ keyId: key.id, err }, "a secret could not be bound to the current pepper"))

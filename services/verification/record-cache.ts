@@ -12,11 +12,13 @@ export const keyCacheBytesMax = 64 * 1024 * 1024;
 export const tenantCacheBytesMax = 4 * 1024 * 1024;
 /** How many ids that name nothing are remembered, of each kind. */
 export const absentIdsMax = 10_000;
+/** Memory for which key has which imported credential. */
+export const digestCacheBytesMax = 8 * 1024 * 1024;
 /** From this age of the change log on, the store is asked, in ms. */
 export const maxStalenessMs = 5_000;
 
 export interface RecordCacheDeps {
-  readonly store: Pick<StoreReads, "getKey" | "getTenant">;
+  readonly store: Pick<StoreReads, "getKey" | "getTenant" | "keysOfDigests">;
   readonly tail: Followed & { subscribe(listener: (event: TailEvent) => void): unknown };
   /** A clock that only goes forward, in ms. */
   readonly monotonicMs: () => number;
@@ -29,6 +31,8 @@ export interface RecordCacheDeps {
  */
 export class RecordCache implements KeyRecords {
   readonly #keys: CoherentCache<KeyId, ApiKey>;
+  /** By tenant and digests: an imported credential, and that there is none. */
+  readonly #digests: CoherentCache<string, KeyId>;
   readonly #tenants: CoherentCache<TenantId, Tenant>;
 
   constructor({ store, tail, monotonicMs, keyBytesMax = keyCacheBytesMax }: RecordCacheDeps) {
@@ -38,6 +42,16 @@ export class RecordCache implements KeyRecords {
       read: (id) => store.getKey(id),
       bytesMax: keyBytesMax,
       bytesOf: bytesOfKey,
+    });
+    this.#digests = new CoherentCache({
+      ...shared,
+      read: async (id) => {
+        const [tenantId, ...digests] = id.split(" ");
+        const [found] = await store.keysOfDigests(tenantId as TenantId, digests.map(bytesOfHex));
+        return found?.keyId;
+      },
+      bytesMax: digestCacheBytesMax,
+      bytesOf: () => 500,
     });
     this.#tenants = new CoherentCache({
       ...shared,
@@ -52,6 +66,14 @@ export class RecordCache implements KeyRecords {
     return this.#keys.get(id, noCache);
   }
 
+  async keyOfDigests(tenantId: TenantId, digests: readonly Uint8Array[], noCache: boolean): Promise<Known<ApiKey>> {
+    const id = [tenantId, ...digests.map((digest) => Buffer.from(digest).toString("hex"))].join(" ");
+    const { value: keyId, ageMs } = await this.#digests.get(id, noCache);
+    if (keyId === undefined) return { value: undefined, ageMs };
+    const key = await this.key(keyId, noCache);
+    return { value: key.value, ageMs: Math.max(ageMs, key.ageMs) };
+  }
+
   tenant(id: TenantId, noCache: boolean): Promise<Known<Tenant>> {
     return this.#tenants.get(id, noCache);
   }
@@ -64,6 +86,7 @@ export class RecordCache implements KeyRecords {
   #apply(event: TailEvent): void {
     if (event.kind === "reset") {
       this.#keys.clear();
+      this.#digests.clear();
       this.#tenants.clear();
       return;
     }
@@ -71,6 +94,8 @@ export class RecordCache implements KeyRecords {
     switch (change.kind) {
       case "key":
         for (const id of change.keyIds) this.#keys.drop(id);
+        // Credentials that weren't there may be, and those that were may be another key's.
+        if (change.event === "imported" || change.event === "deleted") this.#digests.clear();
         return;
       case "tenant":
         this.#tenants.drop(change.tenantId);
@@ -91,4 +116,8 @@ function bytesOfKey(key: ApiKey): number {
 
 function bytesOfTenant({ slug, name, settings }: Tenant): number {
   return 500 + 3 * JSON.stringify([slug, name, settings]).length;
+}
+
+function bytesOfHex(hex: string): Uint8Array {
+  return Buffer.from(hex, "hex");
 }

@@ -1,4 +1,7 @@
 import type { ApiKey } from "../core/api-key.ts";
+import type { PresentedImportedKey, PresentedIssuedKey } from "../core/credential.ts";
+import { importedDigest, type Peppers } from "../core/digest.ts";
+import { IchorError } from "../core/errors.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Tenant } from "../core/tenant.ts";
 
@@ -14,6 +17,8 @@ export interface Known<T> {
 export interface KeyRecords {
   /** `noCache`: the store is asked, whatever is known. Rejects with STORE_UNAVAILABLE if it must be asked and can't. */
   key(id: KeyId, noCache: boolean): Promise<Known<ApiKey>>;
+  /** The key of the tenant that has a secret with one of these digests, as `key`. */
+  keyOfDigests(tenantId: TenantId, digests: readonly Uint8Array[], noCache: boolean): Promise<Known<ApiKey>>;
   tenant(id: TenantId, noCache: boolean): Promise<Known<Tenant>>;
 }
 
@@ -23,4 +28,24 @@ export interface Freshness {
   readonly revision: bigint;
   /** Resolves once `revision` is known here; rejects with the signal's reason when it aborts. */
   reached(revision: bigint, signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Finds the key that a presented one may be: an issued key by its id, an imported one in the tenant under every live
+ * pepper. Throws SECRET_NOT_LOADED if an imported key isn't found and could be bound to a pepper that isn't loaded.
+ */
+export async function findPresentedKey(
+  records: KeyRecords,
+  presented: PresentedIssuedKey | PresentedImportedKey,
+  tenantId: TenantId,
+  peppers: Peppers,
+  noCache: boolean,
+): Promise<Known<ApiKey>> {
+  if (presented.kind === "ISSUED_KEY") return records.key(presented.keyId, noCache);
+  const digests = peppers.live().map((pepper) => importedDigest(pepper, tenantId, presented.rawSha256));
+  const found = await records.keyOfDigests(tenantId, digests, noCache);
+  if (found.value === undefined && peppers.someSealed()) {
+    throw new IchorError("SECRET_NOT_LOADED", "a pepper that the key may be bound to is not loaded");
+  }
+  return found;
 }

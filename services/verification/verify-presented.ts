@@ -1,5 +1,5 @@
 import type { ApiKey, CredentialKind, SecretVersion } from "../core/api-key.ts";
-import { classifyCredential, type PresentedCredential } from "../core/credential.ts";
+import { classifyCredential } from "../core/credential.ts";
 import type { Demand } from "../core/demand.ts";
 import type { DerivedToken } from "../core/derived-token.ts";
 import type { Peppers } from "../core/digest.ts";
@@ -10,7 +10,7 @@ import { authenticateKey, clearKey, credentialEndMs, effectiveScopes } from "../
 import type { VerificationCode } from "../core/verification-code.ts";
 import type { Call } from "../rpc/call.ts";
 import type { RebindSecret } from "./rebind-secret.ts";
-import type { Freshness } from "./records.ts";
+import { type Freshness, findPresentedKey } from "./records.ts";
 import { type TokenDeps, type TokenVerification, verifyToken } from "./verify-token.ts";
 
 /** The part of the time until the deadline that a wait for a revision may take. */
@@ -72,9 +72,11 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
       const verified = await verifyToken(deps, presented, tenant, options.demand, noCache);
       return { revision, ...verificationOf(verified, presented.kind), ageMs: Math.max(tenantAgeMs, verified.ageMs) };
     }
-    if (presented.kind !== "ISSUED_KEY") return { revision, ageMs: tenantAgeMs, ...refusalOf(presented) };
+    if (presented.kind === "MALFORMED") {
+      return { revision, ageMs: tenantAgeMs, code: "MALFORMED", ...(presented.meantAs && { kind: presented.meantAs }) };
+    }
     const kind = presented.kind;
-    const found = await deps.records.key(presented.keyId, noCache);
+    const found = await findPresentedKey(deps.records, presented, tenantId, deps.peppers, noCache);
     const ageMs = Math.max(tenantAgeMs, found.ageMs);
     const authentication = authenticateKey(presented, found.value, tenantId, deps.peppers);
     if (!authentication.authentic) return { revision, ageMs, code: authentication.code, kind };
@@ -110,18 +112,6 @@ function verificationOf(
     scopes: intersectScopes(effectiveScopes(key), token.grant.scopes),
     expireTimeMs: Math.min(expireTimeMs, credentialEndMs(key, version ?? {}) ?? expireTimeMs),
   };
-}
-
-/** What is neither a key that was issued nor a token: this version imports none, so it can know none. */
-function refusalOf(
-  presented: Exclude<PresentedCredential, { kind: "ISSUED_KEY" | "JWT" | "MACAROON" }>,
-): Pick<Verification, "code" | "kind"> {
-  switch (presented.kind) {
-    case "MALFORMED":
-      return { code: "MALFORMED", ...(presented.meantAs && { kind: presented.meantAs }) };
-    case "IMPORTED_KEY":
-      return { code: "NOT_FOUND", kind: presented.kind };
-  }
 }
 
 /** Gives up a little before the deadline, so that the caller learns why. */

@@ -92,11 +92,11 @@ export function parseNetworks(violations: FieldViolations, field: string, cidrs:
 }
 
 /** Notes what is wrong with labels. */
-export function checkLabels(violations: FieldViolations, labels: Readonly<Record<string, string>>): void {
+export function checkLabels(violations: FieldViolations, labels: Readonly<Record<string, string>>, at = ""): void {
   const entries = Object.entries(labels);
-  if (!violations.require(entries.length <= labelsMax, "labels", `must have at most ${labelsMax} labels`)) return;
+  if (!violations.require(entries.length <= labelsMax, `${at}labels`, `must have at most ${labelsMax} labels`)) return;
   for (const [name, value] of entries) {
-    const field = `labels[${JSON.stringify(name.slice(0, 64))}]`;
+    const field = `${at}labels[${JSON.stringify(name.slice(0, 64))}]`;
     violations.require(
       /^[a-z][a-z0-9_.-]{0,62}$/.test(name),
       field,
@@ -107,16 +107,20 @@ export function checkLabels(violations: FieldViolations, labels: Readonly<Record
 }
 
 /** Notes what is wrong with metadata. */
-export function checkMetadata(violations: FieldViolations, metadata: JsonObject | undefined): void {
+export function checkMetadata(violations: FieldViolations, metadata: JsonObject | undefined, at = ""): void {
   if (metadata === undefined) return;
   const bytes = Buffer.byteLength(JSON.stringify(metadata));
-  violations.require(bytes <= metadataBytesMax, "metadata", `must have at most ${metadataBytesMax} bytes as JSON`);
+  violations.require(bytes <= metadataBytesMax, `${at}metadata`, `must have at most ${metadataBytesMax} bytes as JSON`);
 }
 
 /** Parses constraints; what isn't set doesn't narrow. Notes violations under `constraints.…`. */
-export function parseConstraints(violations: FieldViolations, message: ConstraintsPb | undefined): Constraints {
+export function parseConstraints(
+  violations: FieldViolations,
+  message: ConstraintsPb | undefined,
+  at = "",
+): Constraints {
   if (message === undefined) return {};
-  const field = (name: string) => `constraints.${name}`;
+  const field = (name: string) => `${at}constraints.${name}`;
   const time = (name: string, value: ConstraintsPb["notBefore"]) => {
     const timeMs = value && fromTimestamp(value);
     violations.require(value === undefined || timeMs !== undefined, field(name), "is out of range");

@@ -271,6 +271,71 @@ export function storeContract(name: string, open: OpenTestStore): void {
       });
     });
 
+    describe("digests of secrets", () => {
+      beforeEach(makeTenant);
+
+      it("find the keys of the tenant that have them, and no others", async () => {
+        const other = sampleTenant({ slug: "other" });
+        const [key, second] = [
+          sampleKey(tenantId),
+          sampleKey(tenantId, { secretVersions: [sampleVersion(2), sampleVersion(1)] }),
+        ];
+        await store.mutate(inserting(key, second));
+        const digests = [key, second].flatMap(({ secretVersions }) => secretVersions.map(({ digest }) => digest));
+        const asked = [...digests, sampleVersion(1).digest];
+        const found = (rows: readonly { keyId: string; digest: Uint8Array }[]) =>
+          rows.map(({ keyId, digest }) => `${keyId} ${bytes(digest)}`).sort();
+        const expected = found([
+          ...key.secretVersions.map(({ digest }) => ({ keyId: key.id, digest })),
+          ...second.secretVersions.map(({ digest }) => ({ keyId: second.id, digest })),
+        ]);
+        expect(found(await store.keysOfDigests(tenantId, asked))).toEqual(expected);
+        expect(await store.keysOfDigests(other.id, asked)).toEqual([]);
+        expect(await store.keysOfDigests(tenantId, [])).toEqual([]);
+        await store.mutate(async (tx) => {
+          expect(found(await tx.keysOfDigests(tenantId, asked))).toEqual(expected);
+          return { result: undefined, unchanged: true };
+        });
+      });
+
+      it("stay as tombstones until they are removed", async () => {
+        const key = sampleKey(tenantId, { kind: "IMPORTED_KEY", prefix: "" });
+        const digests = key.secretVersions.map(({ digest }) => digest);
+        const tombstones = async (of = tenantId) => (await store.importTombstones(of, digests)).map(bytes);
+        await insertKey(key);
+        expect(await tombstones()).toEqual([]);
+        await store.mutate(async (tx) => {
+          await tx.insertImportTombstones(key, sampleTimeMs);
+          await tx.deleteKey(key.id);
+          return changed(undefined, tenantId, key.id);
+        });
+        expect(await tombstones()).toEqual(digests.map(bytes));
+        expect(await tombstones(sampleTenant().id)).toEqual([]);
+        await store.mutate(async (tx) => {
+          await tx.deleteImportTombstones(tenantId, digests);
+          return changed(undefined, tenantId, key.id);
+        });
+        expect(await tombstones()).toEqual([]);
+      });
+    });
+
+    it("counts the keys of a tenant and of an owner, up to a bound", async () => {
+      await makeTenant();
+      const keys = Array.from({ length: 5 }, (_, i) => sampleKey(tenantId, { ownerId: i < 3 ? "acme" : "ACME" }));
+      await store.mutate(inserting(...keys));
+      expect(await store.countKeys(tenantId)).toBe(5);
+      expect(await store.countKeysOfOwner(tenantId, "acme", 10)).toBe(3);
+      expect(await store.countKeysOfOwner(tenantId, "acme", 2)).toBe(2);
+      expect(await store.countKeysOfOwner(tenantId, "acme ", 10)).toBe(0);
+      await store.mutate(async (tx) => {
+        await tx.deleteKey(keys[0]?.id ?? newKeyId());
+        expect(await tx.countKeys(tenantId)).toBe(4);
+        return changed(undefined, tenantId);
+      });
+      expect(await store.countKeys(tenantId)).toBe(4);
+      expect(await store.countKeysOfOwner(tenantId, "acme", 10)).toBe(2);
+    });
+
     describe("rebinding a secret", () => {
       beforeEach(makeTenant);
 

@@ -6,6 +6,8 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { BadRequest_FieldViolation } from "../../google/rpc/error_details_pb.ts";
+import { file_google_rpc_error_details } from "../../google/rpc/error_details_pb.ts";
 import type { ApiKey, Constraints, DerivePolicy, RateLimit, RevocationReason, Visibility } from "./api_key_pb.ts";
 import { file_ichor_v1_api_key } from "./api_key_pb.ts";
 import type { ListSigningKeysRequestSchema, ListSigningKeysResponseSchema, RevokeSigningKeyRequestSchema, RevokeSigningKeyResponseSchema, RotateAudienceKeyRequestSchema, RotateAudienceKeyResponseSchema, RotateSigningKeyRequestSchema, RotateSigningKeyResponseSchema } from "./signing_key_pb.ts";
@@ -22,7 +24,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file ichor/v1/admin_service.proto.
  */
 export const file_ichor_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxpY2hvci92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEghpY2hvci52MSLGBAoSSXNzdWVBcGlLZXlSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIb3duZXJfaWQYAiABKAkSDgoGc2NvcGVzGAMgAygJEigKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEjEKC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhcKDW5ldmVyX2V4cGlyZXMYBiABKAhIABIpCghtZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSOAoGbGFiZWxzGAggAygLMiguaWNob3IudjEuSXNzdWVBcGlLZXlSZXF1ZXN0LkxhYmVsc0VudHJ5EigKCnZpc2liaWxpdHkYCSABKA4yFC5pY2hvci52MS5WaXNpYmlsaXR5Eg4KBnByZWZpeBgKIAEoCRIVCg1hbGxvd2VkX2NpZHJzGAsgAygJEioKC2NvbnN0cmFpbnRzGAwgASgLMhUuaWNob3IudjEuQ29uc3RyYWludHMSKAoLcmF0ZV9saW1pdHMYDSADKAsyEy5pY2hvci52MS5SYXRlTGltaXQSLQoNZGVyaXZlX3BvbGljeRgOIAEoCzIWLmljaG9yLnYxLkRlcml2ZVBvbGljeRISCgpyZXF1ZXN0X2lkGA8gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKZXhwaXJhdGlvbiJeChNJc3N1ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEgoKY3JlZGVudGlhbBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyIiChBHZXRBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCSI2ChFHZXRBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5IlQKHUJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXF1ZXN0EjMKCHJlcXVlc3RzGAEgAygLMiEuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlcXVlc3QiVwoeQmF0Y2hWZXJpZnlDcmVkZW50aWFsc1Jlc3BvbnNlEjUKCXJlc3BvbnNlcxgBIAMoCzIiLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXNwb25zZSKaAQoTUm90YXRlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSLwoMZ3JhY2VfcGVyaW9kGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhsKDnJldm9rZV9kZXJpdmVkGAMgASgISACIAQESEgoKcmVxdWVzdF9pZBgEIAEoCUIRCg9fcmV2b2tlX2Rlcml2ZWQiXwoUUm90YXRlQXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleRISCgpjcmVkZW50aWFsGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIjsKFUVuZEdyYWNlUGVyaW9kUmVxdWVzdBIOCgZrZXlfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJNChZFbmRHcmFjZVBlcmlvZFJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiOgoURGlzYWJsZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTAoVRGlzYWJsZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiOQoTRW5hYmxlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJLChRFbmFibGVBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIp8BChNSZXZva2VBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCRIqCgZyZWFzb24YAiABKA4yGi5pY2hvci52MS5SZXZvY2F0aW9uUmVhc29uEg8KB2NvbW1lbnQYAyABKAkSJwoEd2FpdBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgpyZXF1ZXN0X2lkGAUgASgJIksKFFJldm9rZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiOQoTRGVsZXRlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSIoChREZWxldGVBcGlLZXlSZXNwb25zZRIQCghyZXZpc2lvbhgBIAEoAzLUDQoMQWRtaW5TZXJ2aWNlEkoKC0lzc3VlQXBpS2V5EhwuaWNob3IudjEuSXNzdWVBcGlLZXlSZXF1ZXN0Gh0uaWNob3IudjEuSXNzdWVBcGlLZXlSZXNwb25zZRJECglHZXRBcGlLZXkSGi5pY2hvci52MS5HZXRBcGlLZXlSZXF1ZXN0GhsuaWNob3IudjEuR2V0QXBpS2V5UmVzcG9uc2USWQoQVmVyaWZ5Q3JlZGVudGlhbBIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0GiIuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlc3BvbnNlEmsKFkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHMSJy5pY2hvci52MS5CYXRjaFZlcmlmeUNyZWRlbnRpYWxzUmVxdWVzdBooLmljaG9yLnYxLkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXNwb25zZRJNCgxSb3RhdGVBcGlLZXkSHS5pY2hvci52MS5Sb3RhdGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuUm90YXRlQXBpS2V5UmVzcG9uc2USUwoORW5kR3JhY2VQZXJpb2QSHy5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlcXVlc3QaIC5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlc3BvbnNlElAKDURpc2FibGVBcGlLZXkSHi5pY2hvci52MS5EaXNhYmxlQXBpS2V5UmVxdWVzdBofLmljaG9yLnYxLkRpc2FibGVBcGlLZXlSZXNwb25zZRJNCgxFbmFibGVBcGlLZXkSHS5pY2hvci52MS5FbmFibGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuRW5hYmxlQXBpS2V5UmVzcG9uc2USTQoMUmV2b2tlQXBpS2V5Eh0uaWNob3IudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlEk0KDERlbGV0ZUFwaUtleRIdLmljaG9yLnYxLkRlbGV0ZUFwaUtleVJlcXVlc3QaHi5pY2hvci52MS5EZWxldGVBcGlLZXlSZXNwb25zZRJKCgtSZXZva2VUb2tlbhIcLmljaG9yLnYxLlJldm9rZVRva2VuUmVxdWVzdBodLmljaG9yLnYxLlJldm9rZVRva2VuUmVzcG9uc2USVgoPTGlzdFNpZ25pbmdLZXlzEiAuaWNob3IudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBohLmljaG9yLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlElkKEFJvdGF0ZVNpZ25pbmdLZXkSIS5pY2hvci52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBoiLmljaG9yLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZRJZChBSZXZva2VTaWduaW5nS2V5EiEuaWNob3IudjEuUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QaIi5pY2hvci52MS5SZXZva2VTaWduaW5nS2V5UmVzcG9uc2USXAoRUm90YXRlQXVkaWVuY2VLZXkSIi5pY2hvci52MS5Sb3RhdGVBdWRpZW5jZUtleVJlcXVlc3QaIy5pY2hvci52MS5Sb3RhdGVBdWRpZW5jZUtleVJlc3BvbnNlEk0KDENyZWF0ZVRlbmFudBIdLmljaG9yLnYxLkNyZWF0ZVRlbmFudFJlcXVlc3QaHi5pY2hvci52MS5DcmVhdGVUZW5hbnRSZXNwb25zZRJECglHZXRUZW5hbnQSGi5pY2hvci52MS5HZXRUZW5hbnRSZXF1ZXN0GhsuaWNob3IudjEuR2V0VGVuYW50UmVzcG9uc2USSgoLTGlzdFRlbmFudHMSHC5pY2hvci52MS5MaXN0VGVuYW50c1JlcXVlc3QaHS5pY2hvci52MS5MaXN0VGVuYW50c1Jlc3BvbnNlEk0KDFVwZGF0ZVRlbmFudBIdLmljaG9yLnYxLlVwZGF0ZVRlbmFudFJlcXVlc3QaHi5pY2hvci52MS5VcGRhdGVUZW5hbnRSZXNwb25zZRJQCg1EaXNhYmxlVGVuYW50Eh4uaWNob3IudjEuRGlzYWJsZVRlbmFudFJlcXVlc3QaHy5pY2hvci52MS5EaXNhYmxlVGVuYW50UmVzcG9uc2USTQoMRW5hYmxlVGVuYW50Eh0uaWNob3IudjEuRW5hYmxlVGVuYW50UmVxdWVzdBoeLmljaG9yLnYxLkVuYWJsZVRlbmFudFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_ichor_v1_api_key, file_ichor_v1_signing_key, file_ichor_v1_tenant, file_ichor_v1_token, file_ichor_v1_verification]);
+  fileDesc("ChxpY2hvci92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEghpY2hvci52MSLGBAoSSXNzdWVBcGlLZXlSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIb3duZXJfaWQYAiABKAkSDgoGc2NvcGVzGAMgAygJEigKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEjEKC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhcKDW5ldmVyX2V4cGlyZXMYBiABKAhIABIpCghtZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSOAoGbGFiZWxzGAggAygLMiguaWNob3IudjEuSXNzdWVBcGlLZXlSZXF1ZXN0LkxhYmVsc0VudHJ5EigKCnZpc2liaWxpdHkYCSABKA4yFC5pY2hvci52MS5WaXNpYmlsaXR5Eg4KBnByZWZpeBgKIAEoCRIVCg1hbGxvd2VkX2NpZHJzGAsgAygJEioKC2NvbnN0cmFpbnRzGAwgASgLMhUuaWNob3IudjEuQ29uc3RyYWludHMSKAoLcmF0ZV9saW1pdHMYDSADKAsyEy5pY2hvci52MS5SYXRlTGltaXQSLQoNZGVyaXZlX3BvbGljeRgOIAEoCzIWLmljaG9yLnYxLkRlcml2ZVBvbGljeRISCgpyZXF1ZXN0X2lkGA8gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKZXhwaXJhdGlvbiJeChNJc3N1ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEgoKY3JlZGVudGlhbBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyL6BAoTSW1wb3J0QXBpS2V5UmVxdWVzdBINCgNyYXcYASABKAlIABIQCgZzaGEyNTYYAiABKAxIABIMCgRuYW1lGAMgASgJEhAKCG93bmVyX2lkGAQgASgJEg4KBnNjb3BlcxgFIAMoCRIoCgN0dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IARIxCgtleHBpcmVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIARIXCg1uZXZlcl9leHBpcmVzGAggASgISAESKQoIbWV0YWRhdGEYCSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjkKBmxhYmVscxgKIAMoCzIpLmljaG9yLnYxLkltcG9ydEFwaUtleVJlcXVlc3QuTGFiZWxzRW50cnkSKAoKdmlzaWJpbGl0eRgLIAEoDjIULmljaG9yLnYxLlZpc2liaWxpdHkSFQoNYWxsb3dlZF9jaWRycxgMIAMoCRIqCgtjb25zdHJhaW50cxgNIAEoCzIVLmljaG9yLnYxLkNvbnN0cmFpbnRzEigKC3JhdGVfbGltaXRzGA4gAygLMhMuaWNob3IudjEuUmF0ZUxpbWl0Ei0KDWRlcml2ZV9wb2xpY3kYDyABKAsyFi5pY2hvci52MS5EZXJpdmVQb2xpY3kSFQoNYWxsb3dfcmV2b2tlZBgQIAEoCBISCgpyZXF1ZXN0X2lkGBEgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCAoGc2VjcmV0QgwKCmV4cGlyYXRpb24iSwoUSW1wb3J0QXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleRIQCghyZXZpc2lvbhgCIAEoAyJdChlCYXRjaEltcG9ydEFwaUtleXNSZXF1ZXN0EiwKBWl0ZW1zGAEgAygLMh0uaWNob3IudjEuSW1wb3J0QXBpS2V5UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAIgASgJIlcKGkJhdGNoSW1wb3J0QXBpS2V5c1Jlc3BvbnNlEicKB3Jlc3VsdHMYASADKAsyFi5pY2hvci52MS5JbXBvcnRSZXN1bHQSEAoIcmV2aXNpb24YAiABKAMicwoMSW1wb3J0UmVzdWx0Eg0KBWluZGV4GAEgASgFEiMKB2FwaV9rZXkYAiABKAsyEC5pY2hvci52MS5BcGlLZXlIABIkCgVlcnJvchgDIAEoCzITLmljaG9yLnYxLkl0ZW1FcnJvckgAQgkKB291dGNvbWUiZwoJSXRlbUVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEjkKCnZpb2xhdGlvbnMYAyADKAsyJS5nb29nbGUucnBjLkJhZFJlcXVlc3QuRmllbGRWaW9sYXRpb24iIgoQR2V0QXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkiNgoRR2V0QXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleSJUCh1CYXRjaFZlcmlmeUNyZWRlbnRpYWxzUmVxdWVzdBIzCghyZXF1ZXN0cxgBIAMoCzIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0IlcKHkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXNwb25zZRI1CglyZXNwb25zZXMYASADKAsyIi5pY2hvci52MS5WZXJpZnlDcmVkZW50aWFsUmVzcG9uc2UimgEKE1JvdGF0ZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIbCg5yZXZva2VfZGVyaXZlZBgDIAEoCEgAiAEBEhIKCnJlcXVlc3RfaWQYBCABKAlCEQoPX3Jldm9rZV9kZXJpdmVkIl8KFFJvdGF0ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEgoKY3JlZGVudGlhbBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyI7ChVFbmRHcmFjZVBlcmlvZFJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTQoWRW5kR3JhY2VQZXJpb2RSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIjoKFERpc2FibGVBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIkwKFURpc2FibGVBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIjkKE0VuYWJsZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiSwoURW5hYmxlQXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleRIQCghyZXZpc2lvbhgCIAEoAyKfAQoTUmV2b2tlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSKgoGcmVhc29uGAIgASgOMhouaWNob3IudjEuUmV2b2NhdGlvblJlYXNvbhIPCgdjb21tZW50GAMgASgJEicKBHdhaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgFIAEoCSJLChRSZXZva2VBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIjkKE0RlbGV0ZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiKAoURGVsZXRlQXBpS2V5UmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMyhA8KDEFkbWluU2VydmljZRJKCgtJc3N1ZUFwaUtleRIcLmljaG9yLnYxLklzc3VlQXBpS2V5UmVxdWVzdBodLmljaG9yLnYxLklzc3VlQXBpS2V5UmVzcG9uc2USTQoMSW1wb3J0QXBpS2V5Eh0uaWNob3IudjEuSW1wb3J0QXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLkltcG9ydEFwaUtleVJlc3BvbnNlEl8KEkJhdGNoSW1wb3J0QXBpS2V5cxIjLmljaG9yLnYxLkJhdGNoSW1wb3J0QXBpS2V5c1JlcXVlc3QaJC5pY2hvci52MS5CYXRjaEltcG9ydEFwaUtleXNSZXNwb25zZRJECglHZXRBcGlLZXkSGi5pY2hvci52MS5HZXRBcGlLZXlSZXF1ZXN0GhsuaWNob3IudjEuR2V0QXBpS2V5UmVzcG9uc2USWQoQVmVyaWZ5Q3JlZGVudGlhbBIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0GiIuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlc3BvbnNlEmsKFkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHMSJy5pY2hvci52MS5CYXRjaFZlcmlmeUNyZWRlbnRpYWxzUmVxdWVzdBooLmljaG9yLnYxLkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXNwb25zZRJNCgxSb3RhdGVBcGlLZXkSHS5pY2hvci52MS5Sb3RhdGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuUm90YXRlQXBpS2V5UmVzcG9uc2USUwoORW5kR3JhY2VQZXJpb2QSHy5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlcXVlc3QaIC5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlc3BvbnNlElAKDURpc2FibGVBcGlLZXkSHi5pY2hvci52MS5EaXNhYmxlQXBpS2V5UmVxdWVzdBofLmljaG9yLnYxLkRpc2FibGVBcGlLZXlSZXNwb25zZRJNCgxFbmFibGVBcGlLZXkSHS5pY2hvci52MS5FbmFibGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuRW5hYmxlQXBpS2V5UmVzcG9uc2USTQoMUmV2b2tlQXBpS2V5Eh0uaWNob3IudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlEk0KDERlbGV0ZUFwaUtleRIdLmljaG9yLnYxLkRlbGV0ZUFwaUtleVJlcXVlc3QaHi5pY2hvci52MS5EZWxldGVBcGlLZXlSZXNwb25zZRJKCgtSZXZva2VUb2tlbhIcLmljaG9yLnYxLlJldm9rZVRva2VuUmVxdWVzdBodLmljaG9yLnYxLlJldm9rZVRva2VuUmVzcG9uc2USVgoPTGlzdFNpZ25pbmdLZXlzEiAuaWNob3IudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBohLmljaG9yLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlElkKEFJvdGF0ZVNpZ25pbmdLZXkSIS5pY2hvci52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBoiLmljaG9yLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZRJZChBSZXZva2VTaWduaW5nS2V5EiEuaWNob3IudjEuUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QaIi5pY2hvci52MS5SZXZva2VTaWduaW5nS2V5UmVzcG9uc2USXAoRUm90YXRlQXVkaWVuY2VLZXkSIi5pY2hvci52MS5Sb3RhdGVBdWRpZW5jZUtleVJlcXVlc3QaIy5pY2hvci52MS5Sb3RhdGVBdWRpZW5jZUtleVJlc3BvbnNlEk0KDENyZWF0ZVRlbmFudBIdLmljaG9yLnYxLkNyZWF0ZVRlbmFudFJlcXVlc3QaHi5pY2hvci52MS5DcmVhdGVUZW5hbnRSZXNwb25zZRJECglHZXRUZW5hbnQSGi5pY2hvci52MS5HZXRUZW5hbnRSZXF1ZXN0GhsuaWNob3IudjEuR2V0VGVuYW50UmVzcG9uc2USSgoLTGlzdFRlbmFudHMSHC5pY2hvci52MS5MaXN0VGVuYW50c1JlcXVlc3QaHS5pY2hvci52MS5MaXN0VGVuYW50c1Jlc3BvbnNlEk0KDFVwZGF0ZVRlbmFudBIdLmljaG9yLnYxLlVwZGF0ZVRlbmFudFJlcXVlc3QaHi5pY2hvci52MS5VcGRhdGVUZW5hbnRSZXNwb25zZRJQCg1EaXNhYmxlVGVuYW50Eh4uaWNob3IudjEuRGlzYWJsZVRlbmFudFJlcXVlc3QaHy5pY2hvci52MS5EaXNhYmxlVGVuYW50UmVzcG9uc2USTQoMRW5hYmxlVGVuYW50Eh0uaWNob3IudjEuRW5hYmxlVGVuYW50UmVxdWVzdBoeLmljaG9yLnYxLkVuYWJsZVRlbmFudFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_google_rpc_error_details, file_ichor_v1_api_key, file_ichor_v1_signing_key, file_ichor_v1_tenant, file_ichor_v1_token, file_ichor_v1_verification]);
 
 /**
  * IssueApiKeyRequest describes the key to make.
@@ -189,6 +191,323 @@ export const IssueApiKeyResponseSchema: GenMessage<IssueApiKeyResponse> = /*@__P
   messageDesc(file_ichor_v1_admin_service, 1);
 
 /**
+ * ImportApiKeyRequest describes a key that another system made.
+ *
+ * @generated from message ichor.v1.ImportApiKeyRequest
+ */
+export type ImportApiKeyRequest = Message<"ichor.v1.ImportApiKeyRequest"> & {
+  /**
+   * Required. What the holders present.
+   *
+   * @generated from oneof ichor.v1.ImportApiKeyRequest.secret
+   */
+  secret: {
+    /**
+     * The credential itself: 16–4096 bytes of UTF-8 (fewer if the tenant allows) without control characters. Text that
+     * would be taken for a macaroon, an issued key or a JWT is refused, since it could never verify.
+     *
+     * @generated from field: string raw = 1;
+     */
+    value: string;
+    case: "raw";
+  } | {
+    /**
+     * The SHA-256 of its bytes, 32 bytes, for who holds no more than that.
+     *
+     * @generated from field: bytes sha256 = 2;
+     */
+    value: Uint8Array;
+    case: "sha256";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Required. As ApiKey.name.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * As ApiKey.owner_id.
+   *
+   * @generated from field: string owner_id = 4;
+   */
+  ownerId: string;
+
+  /**
+   * As ApiKey.scopes; no reserved ones, since the credential is known elsewhere.
+   *
+   * @generated from field: repeated string scopes = 5;
+   */
+  scopes: string[];
+
+  /**
+   * When the key ends; not set: the tenant's default.
+   *
+   * @generated from oneof ichor.v1.ImportApiKeyRequest.expiration
+   */
+  expiration: {
+    /**
+     * After this time from now, 1 s to 3650 d.
+     *
+     * @generated from field: google.protobuf.Duration ttl = 6;
+     */
+    value: Duration;
+    case: "ttl";
+  } | {
+    /**
+     * At this time, in the future, before the year 9999.
+     *
+     * @generated from field: google.protobuf.Timestamp expire_time = 7;
+     */
+    value: Timestamp;
+    case: "expireTime";
+  } | {
+    /**
+     * Never, if the tenant allows it; true or absent.
+     *
+     * @generated from field: bool never_expires = 8;
+     */
+    value: boolean;
+    case: "neverExpires";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * As ApiKey.metadata.
+   *
+   * @generated from field: google.protobuf.Struct metadata = 9;
+   */
+  metadata?: JsonObject | undefined;
+
+  /**
+   * As ApiKey.labels.
+   *
+   * @generated from field: map<string, string> labels = 10;
+   */
+  labels: { [key: string]: string };
+
+  /**
+   * As ApiKey.visibility.
+   *
+   * @generated from field: ichor.v1.Visibility visibility = 11;
+   */
+  visibility: Visibility;
+
+  /**
+   * As ApiKey.allowed_cidrs.
+   *
+   * @generated from field: repeated string allowed_cidrs = 12;
+   */
+  allowedCidrs: string[];
+
+  /**
+   * As ApiKey.constraints.
+   *
+   * @generated from field: ichor.v1.Constraints constraints = 13;
+   */
+  constraints?: Constraints | undefined;
+
+  /**
+   * As ApiKey.rate_limits.
+   *
+   * @generated from field: repeated ichor.v1.RateLimit rate_limits = 14;
+   */
+  rateLimits: RateLimit[];
+
+  /**
+   * As ApiKey.derive_policy.
+   *
+   * @generated from field: ichor.v1.DerivePolicy derive_policy = 15;
+   */
+  derivePolicy?: DerivePolicy | undefined;
+
+  /**
+   * Whether a credential may come back that was imported before, revoked and deleted; otherwise it is KEY_WAS_REVOKED.
+   *
+   * @generated from field: bool allow_revoked = 16;
+   */
+  allowRevoked: boolean;
+
+  /**
+   * As IssueApiKeyRequest.request_id; empty within a batch, which has its own.
+   *
+   * @generated from field: string request_id = 17;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message ichor.v1.ImportApiKeyRequest.
+ * Use `create(ImportApiKeyRequestSchema)` to create a new message.
+ */
+export const ImportApiKeyRequestSchema: GenMessage<ImportApiKeyRequest> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 2);
+
+/**
+ * ImportApiKeyResponse holds the imported key.
+ *
+ * @generated from message ichor.v1.ImportApiKeyResponse
+ */
+export type ImportApiKeyResponse = Message<"ichor.v1.ImportApiKeyResponse"> & {
+  /**
+   * The key.
+   *
+   * @generated from field: ichor.v1.ApiKey api_key = 1;
+   */
+  apiKey?: ApiKey | undefined;
+
+  /**
+   * Revision of the store that holds the change.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message ichor.v1.ImportApiKeyResponse.
+ * Use `create(ImportApiKeyResponseSchema)` to create a new message.
+ */
+export const ImportApiKeyResponseSchema: GenMessage<ImportApiKeyResponse> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 3);
+
+/**
+ * BatchImportApiKeysRequest holds keys to import.
+ *
+ * @generated from message ichor.v1.BatchImportApiKeysRequest
+ */
+export type BatchImportApiKeysRequest = Message<"ichor.v1.BatchImportApiKeysRequest"> & {
+  /**
+   * Required. 1–1000 keys.
+   *
+   * @generated from field: repeated ichor.v1.ImportApiKeyRequest items = 1;
+   */
+  items: ImportApiKeyRequest[];
+
+  /**
+   * As IssueApiKeyRequest.request_id.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message ichor.v1.BatchImportApiKeysRequest.
+ * Use `create(BatchImportApiKeysRequestSchema)` to create a new message.
+ */
+export const BatchImportApiKeysRequestSchema: GenMessage<BatchImportApiKeysRequest> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 4);
+
+/**
+ * BatchImportApiKeysResponse says what became of each item.
+ *
+ * @generated from message ichor.v1.BatchImportApiKeysResponse
+ */
+export type BatchImportApiKeysResponse = Message<"ichor.v1.BatchImportApiKeysResponse"> & {
+  /**
+   * One per item, in order.
+   *
+   * @generated from field: repeated ichor.v1.ImportResult results = 1;
+   */
+  results: ImportResult[];
+
+  /**
+   * Revision of the store that holds all of them.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message ichor.v1.BatchImportApiKeysResponse.
+ * Use `create(BatchImportApiKeysResponseSchema)` to create a new message.
+ */
+export const BatchImportApiKeysResponseSchema: GenMessage<BatchImportApiKeysResponse> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 5);
+
+/**
+ * ImportResult is what became of one item of a batch.
+ *
+ * @generated from message ichor.v1.ImportResult
+ */
+export type ImportResult = Message<"ichor.v1.ImportResult"> & {
+  /**
+   * Which item, from 0.
+   *
+   * @generated from field: int32 index = 1;
+   */
+  index: number;
+
+  /**
+   * The key, or why there is none.
+   *
+   * @generated from oneof ichor.v1.ImportResult.outcome
+   */
+  outcome: {
+    /**
+     * The imported key.
+     *
+     * @generated from field: ichor.v1.ApiKey api_key = 2;
+     */
+    value: ApiKey;
+    case: "apiKey";
+  } | {
+    /**
+     * Why the item was refused.
+     *
+     * @generated from field: ichor.v1.ItemError error = 3;
+     */
+    value: ItemError;
+    case: "error";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message ichor.v1.ImportResult.
+ * Use `create(ImportResultSchema)` to create a new message.
+ */
+export const ImportResultSchema: GenMessage<ImportResult> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 6);
+
+/**
+ * ItemError says why one item of a batch was refused, as a call for it alone would have.
+ *
+ * @generated from message ichor.v1.ItemError
+ */
+export type ItemError = Message<"ichor.v1.ItemError"> & {
+  /**
+   * As google.rpc.ErrorInfo.reason, a name of ErrorReason without its prefix: INVALID_FIELD, KEY_ALREADY_EXISTS,
+   * KEY_WAS_REVOKED, QUOTA_EXCEEDED, KEY_NOT_FOUND.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * For people.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * The refused fields of INVALID_FIELD, as paths within the item.
+   *
+   * @generated from field: repeated google.rpc.BadRequest.FieldViolation violations = 3;
+   */
+  violations: BadRequest_FieldViolation[];
+};
+
+/**
+ * Describes the message ichor.v1.ItemError.
+ * Use `create(ItemErrorSchema)` to create a new message.
+ */
+export const ItemErrorSchema: GenMessage<ItemError> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 7);
+
+/**
  * GetApiKeyRequest names a key.
  *
  * @generated from message ichor.v1.GetApiKeyRequest
@@ -207,7 +526,7 @@ export type GetApiKeyRequest = Message<"ichor.v1.GetApiKeyRequest"> & {
  * Use `create(GetApiKeyRequestSchema)` to create a new message.
  */
 export const GetApiKeyRequestSchema: GenMessage<GetApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 2);
+  messageDesc(file_ichor_v1_admin_service, 8);
 
 /**
  * GetApiKeyResponse holds a key.
@@ -228,7 +547,7 @@ export type GetApiKeyResponse = Message<"ichor.v1.GetApiKeyResponse"> & {
  * Use `create(GetApiKeyResponseSchema)` to create a new message.
  */
 export const GetApiKeyResponseSchema: GenMessage<GetApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 3);
+  messageDesc(file_ichor_v1_admin_service, 9);
 
 /**
  * BatchVerifyCredentialsRequest holds verifications.
@@ -249,7 +568,7 @@ export type BatchVerifyCredentialsRequest = Message<"ichor.v1.BatchVerifyCredent
  * Use `create(BatchVerifyCredentialsRequestSchema)` to create a new message.
  */
 export const BatchVerifyCredentialsRequestSchema: GenMessage<BatchVerifyCredentialsRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 4);
+  messageDesc(file_ichor_v1_admin_service, 10);
 
 /**
  * BatchVerifyCredentialsResponse holds their outcomes.
@@ -270,7 +589,7 @@ export type BatchVerifyCredentialsResponse = Message<"ichor.v1.BatchVerifyCreden
  * Use `create(BatchVerifyCredentialsResponseSchema)` to create a new message.
  */
 export const BatchVerifyCredentialsResponseSchema: GenMessage<BatchVerifyCredentialsResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 5);
+  messageDesc(file_ichor_v1_admin_service, 11);
 
 /**
  * RotateApiKeyRequest names a key and says how long its older secrets live on.
@@ -313,7 +632,7 @@ export type RotateApiKeyRequest = Message<"ichor.v1.RotateApiKeyRequest"> & {
  * Use `create(RotateApiKeyRequestSchema)` to create a new message.
  */
 export const RotateApiKeyRequestSchema: GenMessage<RotateApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 6);
+  messageDesc(file_ichor_v1_admin_service, 12);
 
 /**
  * RotateApiKeyResponse holds the key and its new credential.
@@ -348,7 +667,7 @@ export type RotateApiKeyResponse = Message<"ichor.v1.RotateApiKeyResponse"> & {
  * Use `create(RotateApiKeyResponseSchema)` to create a new message.
  */
 export const RotateApiKeyResponseSchema: GenMessage<RotateApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 7);
+  messageDesc(file_ichor_v1_admin_service, 13);
 
 /**
  * EndGracePeriodRequest names a key.
@@ -376,7 +695,7 @@ export type EndGracePeriodRequest = Message<"ichor.v1.EndGracePeriodRequest"> & 
  * Use `create(EndGracePeriodRequestSchema)` to create a new message.
  */
 export const EndGracePeriodRequestSchema: GenMessage<EndGracePeriodRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 8);
+  messageDesc(file_ichor_v1_admin_service, 14);
 
 /**
  * EndGracePeriodResponse holds the key.
@@ -404,7 +723,7 @@ export type EndGracePeriodResponse = Message<"ichor.v1.EndGracePeriodResponse"> 
  * Use `create(EndGracePeriodResponseSchema)` to create a new message.
  */
 export const EndGracePeriodResponseSchema: GenMessage<EndGracePeriodResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 9);
+  messageDesc(file_ichor_v1_admin_service, 15);
 
 /**
  * DisableApiKeyRequest names a key.
@@ -432,7 +751,7 @@ export type DisableApiKeyRequest = Message<"ichor.v1.DisableApiKeyRequest"> & {
  * Use `create(DisableApiKeyRequestSchema)` to create a new message.
  */
 export const DisableApiKeyRequestSchema: GenMessage<DisableApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 10);
+  messageDesc(file_ichor_v1_admin_service, 16);
 
 /**
  * DisableApiKeyResponse holds the key.
@@ -460,7 +779,7 @@ export type DisableApiKeyResponse = Message<"ichor.v1.DisableApiKeyResponse"> & 
  * Use `create(DisableApiKeyResponseSchema)` to create a new message.
  */
 export const DisableApiKeyResponseSchema: GenMessage<DisableApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 11);
+  messageDesc(file_ichor_v1_admin_service, 17);
 
 /**
  * EnableApiKeyRequest names a key.
@@ -488,7 +807,7 @@ export type EnableApiKeyRequest = Message<"ichor.v1.EnableApiKeyRequest"> & {
  * Use `create(EnableApiKeyRequestSchema)` to create a new message.
  */
 export const EnableApiKeyRequestSchema: GenMessage<EnableApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 12);
+  messageDesc(file_ichor_v1_admin_service, 18);
 
 /**
  * EnableApiKeyResponse holds the key.
@@ -516,7 +835,7 @@ export type EnableApiKeyResponse = Message<"ichor.v1.EnableApiKeyResponse"> & {
  * Use `create(EnableApiKeyResponseSchema)` to create a new message.
  */
 export const EnableApiKeyResponseSchema: GenMessage<EnableApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 13);
+  messageDesc(file_ichor_v1_admin_service, 19);
 
 /**
  * RevokeApiKeyRequest names a key and says why it ends.
@@ -565,7 +884,7 @@ export type RevokeApiKeyRequest = Message<"ichor.v1.RevokeApiKeyRequest"> & {
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 14);
+  messageDesc(file_ichor_v1_admin_service, 20);
 
 /**
  * RevokeApiKeyResponse holds the key.
@@ -593,7 +912,7 @@ export type RevokeApiKeyResponse = Message<"ichor.v1.RevokeApiKeyResponse"> & {
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 15);
+  messageDesc(file_ichor_v1_admin_service, 21);
 
 /**
  * DeleteApiKeyRequest names a key.
@@ -621,7 +940,7 @@ export type DeleteApiKeyRequest = Message<"ichor.v1.DeleteApiKeyRequest"> & {
  * Use `create(DeleteApiKeyRequestSchema)` to create a new message.
  */
 export const DeleteApiKeyRequestSchema: GenMessage<DeleteApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 16);
+  messageDesc(file_ichor_v1_admin_service, 22);
 
 /**
  * DeleteApiKeyResponse says that the key is gone.
@@ -642,7 +961,7 @@ export type DeleteApiKeyResponse = Message<"ichor.v1.DeleteApiKeyResponse"> & {
  * Use `create(DeleteApiKeyResponseSchema)` to create a new message.
  */
 export const DeleteApiKeyResponseSchema: GenMessage<DeleteApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 17);
+  messageDesc(file_ichor_v1_admin_service, 23);
 
 /**
  * AdminService issues, verifies, rotates and revokes API keys.
@@ -660,7 +979,7 @@ export const AdminService: GenService<{
    * IssueApiKey makes a key and shows its credential, this once.
    * Success: the key is ACTIVE and verifies at once.
    * Idempotency: by `request_id`; without it each call makes another key.
-   * Reasons: RESERVED_SCOPE_NOT_COVERED, TENANT_DISABLED, REQUEST_ID_REUSED.
+   * Reasons: RESERVED_SCOPE_NOT_COVERED, TENANT_DISABLED, QUOTA_EXCEEDED, REQUEST_ID_REUSED.
    * Callers: `ichor:keys:write`.
    *
    * @generated from rpc ichor.v1.AdminService.IssueApiKey
@@ -669,6 +988,35 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof IssueApiKeyRequestSchema;
     output: typeof IssueApiKeyResponseSchema;
+  },
+  /**
+   * ImportApiKey takes over a key that another system made, so that its holders keep their credential.
+   * Success: the key is ACTIVE and its credential verifies at once.
+   * Idempotency: by `request_id`; without it a repeat is KEY_ALREADY_EXISTS.
+   * Reasons: KEY_ALREADY_EXISTS, KEY_WAS_REVOKED, QUOTA_EXCEEDED, TENANT_DISABLED, REQUEST_ID_REUSED.
+   * Callers: `ichor:keys:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.ImportApiKey
+   */
+  importApiKey: {
+    methodKind: "unary";
+    input: typeof ImportApiKeyRequestSchema;
+    output: typeof ImportApiKeyResponseSchema;
+  },
+  /**
+   * BatchImportApiKeys imports up to 1000 keys: each is checked first, then the good ones are made in one transaction.
+   * Success: one result per item, in order: the key, or why it was refused; the good ones verify at once.
+   * Idempotency: by `request_id`; a repeat after 1 h tells the keys as they are by then, KEY_NOT_FOUND for those that are
+   * gone. Without it a repeat finds its keys as KEY_ALREADY_EXISTS.
+   * Reasons: TENANT_DISABLED, REQUEST_ID_REUSED.
+   * Callers: `ichor:keys:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.BatchImportApiKeys
+   */
+  batchImportApiKeys: {
+    methodKind: "unary";
+    input: typeof BatchImportApiKeysRequestSchema;
+    output: typeof BatchImportApiKeysResponseSchema;
   },
   /**
    * GetApiKey gives a key, whatever its status.

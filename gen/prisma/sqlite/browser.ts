@@ -59,6 +59,11 @@ export type KeyScope = Prisma.KeyScopeModel
  */
 export type KeyLabel = Prisma.KeyLabelModel
 /**
+ * Model ImportTombstone
+ * The digest of an imported key that was revoked and deleted: its credential doesn't come back unless asked for.
+ */
+export type ImportTombstone = Prisma.ImportTombstoneModel
+/**
  * Model SealedSecret
  * A secret of the store or of a tenant, sealed under a master key.
  */

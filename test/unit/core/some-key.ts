@@ -68,6 +68,8 @@ export function peppersOf(...peppers: readonly Pepper[]): Peppers {
       return peppers[0];
     },
     get: (id) => peppers.find((pepper) => pepper.id === id),
+    live: () => peppers,
+    someSealed: () => false,
   };
 }
 

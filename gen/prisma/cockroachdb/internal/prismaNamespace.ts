@@ -405,6 +405,7 @@ export const ModelName = {
   SecretVersion: 'SecretVersion',
   KeyScope: 'KeyScope',
   KeyLabel: 'KeyLabel',
+  ImportTombstone: 'ImportTombstone',
   SealedSecret: 'SealedSecret',
   SigningKey: 'SigningKey',
   AudienceGeneration: 'AudienceGeneration',
@@ -425,7 +426,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "storeHead" | "changeLog" | "auditEvent" | "tenant" | "apiKey" | "secretVersion" | "keyScope" | "keyLabel" | "sealedSecret" | "signingKey" | "audienceGeneration" | "tokenRevocation" | "idempotencyRecord"
+    modelProps: "storeHead" | "changeLog" | "auditEvent" | "tenant" | "apiKey" | "secretVersion" | "keyScope" | "keyLabel" | "importTombstone" | "sealedSecret" | "signingKey" | "audienceGeneration" | "tokenRevocation" | "idempotencyRecord"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1021,6 +1022,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    ImportTombstone: {
+      payload: Prisma.$ImportTombstonePayload<ExtArgs>
+      fields: Prisma.ImportTombstoneFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ImportTombstoneFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ImportTombstoneFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload>
+        }
+        findFirst: {
+          args: Prisma.ImportTombstoneFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ImportTombstoneFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload>
+        }
+        findMany: {
+          args: Prisma.ImportTombstoneFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload>[]
+        }
+        create: {
+          args: Prisma.ImportTombstoneCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload>
+        }
+        createMany: {
+          args: Prisma.ImportTombstoneCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ImportTombstoneCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload>[]
+        }
+        delete: {
+          args: Prisma.ImportTombstoneDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload>
+        }
+        update: {
+          args: Prisma.ImportTombstoneUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload>
+        }
+        deleteMany: {
+          args: Prisma.ImportTombstoneDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ImportTombstoneUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ImportTombstoneUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload>[]
+        }
+        upsert: {
+          args: Prisma.ImportTombstoneUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ImportTombstonePayload>
+        }
+        aggregate: {
+          args: Prisma.ImportTombstoneAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateImportTombstone>
+        }
+        groupBy: {
+          args: Prisma.ImportTombstoneGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ImportTombstoneGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ImportTombstoneCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ImportTombstoneCountAggregateOutputType> | number
+        }
+      }
+    }
     SealedSecret: {
       payload: Prisma.$SealedSecretPayload<ExtArgs>
       fields: Prisma.SealedSecretFieldRefs
@@ -1476,7 +1551,8 @@ export const TenantScalarFieldEnum = {
   settings: 'settings',
   createTimeMs: 'createTimeMs',
   updateTimeMs: 'updateTimeMs',
-  tokensIssuedBeforeMs: 'tokensIssuedBeforeMs'
+  tokensIssuedBeforeMs: 'tokensIssuedBeforeMs',
+  keyCount: 'keyCount'
 } as const
 
 export type TenantScalarFieldEnum = (typeof TenantScalarFieldEnum)[keyof typeof TenantScalarFieldEnum]
@@ -1504,7 +1580,10 @@ export const ApiKeyScalarFieldEnum = {
   revocationComment: 'revocationComment',
   revocationTimeMs: 'revocationTimeMs',
   revision: 'revision',
-  derivePolicy: 'derivePolicy'
+  derivePolicy: 'derivePolicy',
+  lastUsedTimeMs: 'lastUsedTimeMs',
+  lastUsedAddress: 'lastUsedAddress',
+  useCount: 'useCount'
 } as const
 
 export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
@@ -1517,7 +1596,9 @@ export const SecretVersionScalarFieldEnum = {
   digest: 'digest',
   pepperId: 'pepperId',
   createTimeMs: 'createTimeMs',
-  graceEndTimeMs: 'graceEndTimeMs'
+  graceEndTimeMs: 'graceEndTimeMs',
+  lastUsedTimeMs: 'lastUsedTimeMs',
+  useCount: 'useCount'
 } as const
 
 export type SecretVersionScalarFieldEnum = (typeof SecretVersionScalarFieldEnum)[keyof typeof SecretVersionScalarFieldEnum]
@@ -1540,6 +1621,16 @@ export const KeyLabelScalarFieldEnum = {
 } as const
 
 export type KeyLabelScalarFieldEnum = (typeof KeyLabelScalarFieldEnum)[keyof typeof KeyLabelScalarFieldEnum]
+
+
+export const ImportTombstoneScalarFieldEnum = {
+  tenantId: 'tenantId',
+  digest: 'digest',
+  pepperId: 'pepperId',
+  deleteTimeMs: 'deleteTimeMs'
+} as const
+
+export type ImportTombstoneScalarFieldEnum = (typeof ImportTombstoneScalarFieldEnum)[keyof typeof ImportTombstoneScalarFieldEnum]
 
 
 export const SealedSecretScalarFieldEnum = {
@@ -1864,6 +1955,7 @@ export type GlobalOmitConfig = {
   secretVersion?: Prisma.SecretVersionOmit
   keyScope?: Prisma.KeyScopeOmit
   keyLabel?: Prisma.KeyLabelOmit
+  importTombstone?: Prisma.ImportTombstoneOmit
   sealedSecret?: Prisma.SealedSecretOmit
   signingKey?: Prisma.SigningKeyOmit
   audienceGeneration?: Prisma.AudienceGenerationOmit

@@ -59,6 +59,7 @@ export const ModelName = {
   SecretVersion: 'SecretVersion',
   KeyScope: 'KeyScope',
   KeyLabel: 'KeyLabel',
+  ImportTombstone: 'ImportTombstone',
   SealedSecret: 'SealedSecret',
   SigningKey: 'SigningKey',
   AudienceGeneration: 'AudienceGeneration',
@@ -128,7 +129,8 @@ export const TenantScalarFieldEnum = {
   settings: 'settings',
   createTimeMs: 'createTimeMs',
   updateTimeMs: 'updateTimeMs',
-  tokensIssuedBeforeMs: 'tokensIssuedBeforeMs'
+  tokensIssuedBeforeMs: 'tokensIssuedBeforeMs',
+  keyCount: 'keyCount'
 } as const
 
 export type TenantScalarFieldEnum = (typeof TenantScalarFieldEnum)[keyof typeof TenantScalarFieldEnum]
@@ -156,7 +158,10 @@ export const ApiKeyScalarFieldEnum = {
   revocationComment: 'revocationComment',
   revocationTimeMs: 'revocationTimeMs',
   revision: 'revision',
-  derivePolicy: 'derivePolicy'
+  derivePolicy: 'derivePolicy',
+  lastUsedTimeMs: 'lastUsedTimeMs',
+  lastUsedAddress: 'lastUsedAddress',
+  useCount: 'useCount'
 } as const
 
 export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
@@ -169,7 +174,9 @@ export const SecretVersionScalarFieldEnum = {
   digest: 'digest',
   pepperId: 'pepperId',
   createTimeMs: 'createTimeMs',
-  graceEndTimeMs: 'graceEndTimeMs'
+  graceEndTimeMs: 'graceEndTimeMs',
+  lastUsedTimeMs: 'lastUsedTimeMs',
+  useCount: 'useCount'
 } as const
 
 export type SecretVersionScalarFieldEnum = (typeof SecretVersionScalarFieldEnum)[keyof typeof SecretVersionScalarFieldEnum]
@@ -192,6 +199,16 @@ export const KeyLabelScalarFieldEnum = {
 } as const
 
 export type KeyLabelScalarFieldEnum = (typeof KeyLabelScalarFieldEnum)[keyof typeof KeyLabelScalarFieldEnum]
+
+
+export const ImportTombstoneScalarFieldEnum = {
+  tenantId: 'tenantId',
+  digest: 'digest',
+  pepperId: 'pepperId',
+  deleteTimeMs: 'deleteTimeMs'
+} as const
+
+export type ImportTombstoneScalarFieldEnum = (typeof ImportTombstoneScalarFieldEnum)[keyof typeof ImportTombstoneScalarFieldEnum]
 
 
 export const SealedSecretScalarFieldEnum = {

@@ -30,12 +30,14 @@ export type TenantAvgAggregateOutputType = {
   createTimeMs: number | null
   updateTimeMs: number | null
   tokensIssuedBeforeMs: number | null
+  keyCount: number | null
 }
 
 export type TenantSumAggregateOutputType = {
   createTimeMs: bigint | null
   updateTimeMs: bigint | null
   tokensIssuedBeforeMs: bigint | null
+  keyCount: bigint | null
 }
 
 export type TenantMinAggregateOutputType = {
@@ -47,6 +49,7 @@ export type TenantMinAggregateOutputType = {
   createTimeMs: bigint | null
   updateTimeMs: bigint | null
   tokensIssuedBeforeMs: bigint | null
+  keyCount: bigint | null
 }
 
 export type TenantMaxAggregateOutputType = {
@@ -58,6 +61,7 @@ export type TenantMaxAggregateOutputType = {
   createTimeMs: bigint | null
   updateTimeMs: bigint | null
   tokensIssuedBeforeMs: bigint | null
+  keyCount: bigint | null
 }
 
 export type TenantCountAggregateOutputType = {
@@ -69,6 +73,7 @@ export type TenantCountAggregateOutputType = {
   createTimeMs: number
   updateTimeMs: number
   tokensIssuedBeforeMs: number
+  keyCount: number
   _all: number
 }
 
@@ -77,12 +82,14 @@ export type TenantAvgAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
 }
 
 export type TenantSumAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
 }
 
 export type TenantMinAggregateInputType = {
@@ -94,6 +101,7 @@ export type TenantMinAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
 }
 
 export type TenantMaxAggregateInputType = {
@@ -105,6 +113,7 @@ export type TenantMaxAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
 }
 
 export type TenantCountAggregateInputType = {
@@ -116,6 +125,7 @@ export type TenantCountAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
   _all?: true
 }
 
@@ -214,6 +224,7 @@ export type TenantGroupByOutputType = {
   createTimeMs: bigint
   updateTimeMs: bigint
   tokensIssuedBeforeMs: bigint | null
+  keyCount: bigint
   _count: TenantCountAggregateOutputType | null
   _avg: TenantAvgAggregateOutputType | null
   _sum: TenantSumAggregateOutputType | null
@@ -248,6 +259,7 @@ export type TenantWhereInput = {
   createTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   updateTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   tokensIssuedBeforeMs?: Prisma.BigIntNullableFilter<"Tenant"> | bigint | number | null
+  keyCount?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   keys?: Prisma.ApiKeyListRelationFilter
 }
 
@@ -260,6 +272,7 @@ export type TenantOrderByWithRelationInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrderInput | Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
   keys?: Prisma.ApiKeyOrderByRelationAggregateInput
 }
 
@@ -275,6 +288,7 @@ export type TenantWhereUniqueInput = Prisma.AtLeast<{
   createTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   updateTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   tokensIssuedBeforeMs?: Prisma.BigIntNullableFilter<"Tenant"> | bigint | number | null
+  keyCount?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   keys?: Prisma.ApiKeyListRelationFilter
 }, "id" | "slug">
 
@@ -287,6 +301,7 @@ export type TenantOrderByWithAggregationInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrderInput | Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
   _count?: Prisma.TenantCountOrderByAggregateInput
   _avg?: Prisma.TenantAvgOrderByAggregateInput
   _max?: Prisma.TenantMaxOrderByAggregateInput
@@ -306,6 +321,7 @@ export type TenantScalarWhereWithAggregatesInput = {
   createTimeMs?: Prisma.BigIntWithAggregatesFilter<"Tenant"> | bigint | number
   updateTimeMs?: Prisma.BigIntWithAggregatesFilter<"Tenant"> | bigint | number
   tokensIssuedBeforeMs?: Prisma.BigIntNullableWithAggregatesFilter<"Tenant"> | bigint | number | null
+  keyCount?: Prisma.BigIntWithAggregatesFilter<"Tenant"> | bigint | number
 }
 
 export type TenantCreateInput = {
@@ -317,6 +333,7 @@ export type TenantCreateInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
   keys?: Prisma.ApiKeyCreateNestedManyWithoutTenantInput
 }
 
@@ -329,6 +346,7 @@ export type TenantUncheckedCreateInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
   keys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutTenantInput
 }
 
@@ -341,6 +359,7 @@ export type TenantUpdateInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   keys?: Prisma.ApiKeyUpdateManyWithoutTenantNestedInput
 }
 
@@ -353,6 +372,7 @@ export type TenantUncheckedUpdateInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   keys?: Prisma.ApiKeyUncheckedUpdateManyWithoutTenantNestedInput
 }
 
@@ -365,6 +385,7 @@ export type TenantCreateManyInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
 }
 
 export type TenantUpdateManyMutationInput = {
@@ -376,6 +397,7 @@ export type TenantUpdateManyMutationInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type TenantUncheckedUpdateManyInput = {
@@ -387,6 +409,7 @@ export type TenantUncheckedUpdateManyInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type TenantCountOrderByAggregateInput = {
@@ -398,12 +421,14 @@ export type TenantCountOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantAvgOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantMaxOrderByAggregateInput = {
@@ -415,6 +440,7 @@ export type TenantMaxOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantMinOrderByAggregateInput = {
@@ -426,12 +452,14 @@ export type TenantMinOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantSumOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantScalarRelationFilter = {
@@ -470,6 +498,7 @@ export type TenantCreateWithoutKeysInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
 }
 
 export type TenantUncheckedCreateWithoutKeysInput = {
@@ -481,6 +510,7 @@ export type TenantUncheckedCreateWithoutKeysInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
 }
 
 export type TenantCreateOrConnectWithoutKeysInput = {
@@ -508,6 +538,7 @@ export type TenantUpdateWithoutKeysInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type TenantUncheckedUpdateWithoutKeysInput = {
@@ -519,6 +550,7 @@ export type TenantUncheckedUpdateWithoutKeysInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 
@@ -561,6 +593,7 @@ export type TenantSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   createTimeMs?: boolean
   updateTimeMs?: boolean
   tokensIssuedBeforeMs?: boolean
+  keyCount?: boolean
   keys?: boolean | Prisma.Tenant$keysArgs<ExtArgs>
   _count?: boolean | Prisma.TenantCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["tenant"]>
@@ -574,6 +607,7 @@ export type TenantSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   createTimeMs?: boolean
   updateTimeMs?: boolean
   tokensIssuedBeforeMs?: boolean
+  keyCount?: boolean
 }, ExtArgs["result"]["tenant"]>
 
 export type TenantSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -585,6 +619,7 @@ export type TenantSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   createTimeMs?: boolean
   updateTimeMs?: boolean
   tokensIssuedBeforeMs?: boolean
+  keyCount?: boolean
 }, ExtArgs["result"]["tenant"]>
 
 export type TenantSelectScalar = {
@@ -596,9 +631,10 @@ export type TenantSelectScalar = {
   createTimeMs?: boolean
   updateTimeMs?: boolean
   tokensIssuedBeforeMs?: boolean
+  keyCount?: boolean
 }
 
-export type TenantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "slug" | "name" | "state" | "settings" | "createTimeMs" | "updateTimeMs" | "tokensIssuedBeforeMs", ExtArgs["result"]["tenant"]>
+export type TenantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "slug" | "name" | "state" | "settings" | "createTimeMs" | "updateTimeMs" | "tokensIssuedBeforeMs" | "keyCount", ExtArgs["result"]["tenant"]>
 export type TenantInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   keys?: boolean | Prisma.Tenant$keysArgs<ExtArgs>
   _count?: boolean | Prisma.TenantCountOutputTypeDefaultArgs<ExtArgs>
@@ -626,6 +662,10 @@ export type $TenantPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
      * Derived tokens issued before are dead; null: none.
      */
     tokensIssuedBeforeMs: bigint | null
+    /**
+     * How many keys the tenant has; kept by services/store.
+     */
+    keyCount: bigint
   }, ExtArgs["result"]["tenant"]>
   composites: {}
 }
@@ -1058,6 +1098,7 @@ export interface TenantFieldRefs {
   readonly createTimeMs: Prisma.FieldRef<"Tenant", 'BigInt'>
   readonly updateTimeMs: Prisma.FieldRef<"Tenant", 'BigInt'>
   readonly tokensIssuedBeforeMs: Prisma.FieldRef<"Tenant", 'BigInt'>
+  readonly keyCount: Prisma.FieldRef<"Tenant", 'BigInt'>
 }
     
 

@@ -59,6 +59,7 @@ export const ModelName = {
   SecretVersion: 'SecretVersion',
   KeyScope: 'KeyScope',
   KeyLabel: 'KeyLabel',
+  ImportTombstone: 'ImportTombstone',
   SealedSecret: 'SealedSecret',
   SigningKey: 'SigningKey',
   AudienceGeneration: 'AudienceGeneration',
@@ -130,7 +131,8 @@ export const TenantScalarFieldEnum = {
   settings: 'settings',
   createTimeMs: 'createTimeMs',
   updateTimeMs: 'updateTimeMs',
-  tokensIssuedBeforeMs: 'tokensIssuedBeforeMs'
+  tokensIssuedBeforeMs: 'tokensIssuedBeforeMs',
+  keyCount: 'keyCount'
 } as const
 
 export type TenantScalarFieldEnum = (typeof TenantScalarFieldEnum)[keyof typeof TenantScalarFieldEnum]
@@ -158,7 +160,10 @@ export const ApiKeyScalarFieldEnum = {
   revocationComment: 'revocationComment',
   revocationTimeMs: 'revocationTimeMs',
   revision: 'revision',
-  derivePolicy: 'derivePolicy'
+  derivePolicy: 'derivePolicy',
+  lastUsedTimeMs: 'lastUsedTimeMs',
+  lastUsedAddress: 'lastUsedAddress',
+  useCount: 'useCount'
 } as const
 
 export type ApiKeyScalarFieldEnum = (typeof ApiKeyScalarFieldEnum)[keyof typeof ApiKeyScalarFieldEnum]
@@ -171,7 +176,9 @@ export const SecretVersionScalarFieldEnum = {
   digest: 'digest',
   pepperId: 'pepperId',
   createTimeMs: 'createTimeMs',
-  graceEndTimeMs: 'graceEndTimeMs'
+  graceEndTimeMs: 'graceEndTimeMs',
+  lastUsedTimeMs: 'lastUsedTimeMs',
+  useCount: 'useCount'
 } as const
 
 export type SecretVersionScalarFieldEnum = (typeof SecretVersionScalarFieldEnum)[keyof typeof SecretVersionScalarFieldEnum]
@@ -194,6 +201,16 @@ export const KeyLabelScalarFieldEnum = {
 } as const
 
 export type KeyLabelScalarFieldEnum = (typeof KeyLabelScalarFieldEnum)[keyof typeof KeyLabelScalarFieldEnum]
+
+
+export const ImportTombstoneScalarFieldEnum = {
+  tenantId: 'tenantId',
+  digest: 'digest',
+  pepperId: 'pepperId',
+  deleteTimeMs: 'deleteTimeMs'
+} as const
+
+export type ImportTombstoneScalarFieldEnum = (typeof ImportTombstoneScalarFieldEnum)[keyof typeof ImportTombstoneScalarFieldEnum]
 
 
 export const SealedSecretScalarFieldEnum = {
@@ -325,7 +342,8 @@ export const ApiKeyOrderByRelevanceFieldEnum = {
   constraints: 'constraints',
   revocationReason: 'revocationReason',
   revocationComment: 'revocationComment',
-  derivePolicy: 'derivePolicy'
+  derivePolicy: 'derivePolicy',
+  lastUsedAddress: 'lastUsedAddress'
 } as const
 
 export type ApiKeyOrderByRelevanceFieldEnum = (typeof ApiKeyOrderByRelevanceFieldEnum)[keyof typeof ApiKeyOrderByRelevanceFieldEnum]
@@ -357,6 +375,14 @@ export const KeyLabelOrderByRelevanceFieldEnum = {
 } as const
 
 export type KeyLabelOrderByRelevanceFieldEnum = (typeof KeyLabelOrderByRelevanceFieldEnum)[keyof typeof KeyLabelOrderByRelevanceFieldEnum]
+
+
+export const ImportTombstoneOrderByRelevanceFieldEnum = {
+  tenantId: 'tenantId',
+  pepperId: 'pepperId'
+} as const
+
+export type ImportTombstoneOrderByRelevanceFieldEnum = (typeof ImportTombstoneOrderByRelevanceFieldEnum)[keyof typeof ImportTombstoneOrderByRelevanceFieldEnum]
 
 
 export const SealedSecretOrderByRelevanceFieldEnum = {

@@ -30,12 +30,14 @@ export type TenantAvgAggregateOutputType = {
   createTimeMs: number | null
   updateTimeMs: number | null
   tokensIssuedBeforeMs: number | null
+  keyCount: number | null
 }
 
 export type TenantSumAggregateOutputType = {
   createTimeMs: bigint | null
   updateTimeMs: bigint | null
   tokensIssuedBeforeMs: bigint | null
+  keyCount: bigint | null
 }
 
 export type TenantMinAggregateOutputType = {
@@ -47,6 +49,7 @@ export type TenantMinAggregateOutputType = {
   createTimeMs: bigint | null
   updateTimeMs: bigint | null
   tokensIssuedBeforeMs: bigint | null
+  keyCount: bigint | null
 }
 
 export type TenantMaxAggregateOutputType = {
@@ -58,6 +61,7 @@ export type TenantMaxAggregateOutputType = {
   createTimeMs: bigint | null
   updateTimeMs: bigint | null
   tokensIssuedBeforeMs: bigint | null
+  keyCount: bigint | null
 }
 
 export type TenantCountAggregateOutputType = {
@@ -69,6 +73,7 @@ export type TenantCountAggregateOutputType = {
   createTimeMs: number
   updateTimeMs: number
   tokensIssuedBeforeMs: number
+  keyCount: number
   _all: number
 }
 
@@ -77,12 +82,14 @@ export type TenantAvgAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
 }
 
 export type TenantSumAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
 }
 
 export type TenantMinAggregateInputType = {
@@ -94,6 +101,7 @@ export type TenantMinAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
 }
 
 export type TenantMaxAggregateInputType = {
@@ -105,6 +113,7 @@ export type TenantMaxAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
 }
 
 export type TenantCountAggregateInputType = {
@@ -116,6 +125,7 @@ export type TenantCountAggregateInputType = {
   createTimeMs?: true
   updateTimeMs?: true
   tokensIssuedBeforeMs?: true
+  keyCount?: true
   _all?: true
 }
 
@@ -214,6 +224,7 @@ export type TenantGroupByOutputType = {
   createTimeMs: bigint
   updateTimeMs: bigint
   tokensIssuedBeforeMs: bigint | null
+  keyCount: bigint
   _count: TenantCountAggregateOutputType | null
   _avg: TenantAvgAggregateOutputType | null
   _sum: TenantSumAggregateOutputType | null
@@ -248,6 +259,7 @@ export type TenantWhereInput = {
   createTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   updateTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   tokensIssuedBeforeMs?: Prisma.BigIntNullableFilter<"Tenant"> | bigint | number | null
+  keyCount?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   keys?: Prisma.ApiKeyListRelationFilter
 }
 
@@ -260,6 +272,7 @@ export type TenantOrderByWithRelationInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrderInput | Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
   keys?: Prisma.ApiKeyOrderByRelationAggregateInput
   _relevance?: Prisma.TenantOrderByRelevanceInput
 }
@@ -276,6 +289,7 @@ export type TenantWhereUniqueInput = Prisma.AtLeast<{
   createTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   updateTimeMs?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   tokensIssuedBeforeMs?: Prisma.BigIntNullableFilter<"Tenant"> | bigint | number | null
+  keyCount?: Prisma.BigIntFilter<"Tenant"> | bigint | number
   keys?: Prisma.ApiKeyListRelationFilter
 }, "id" | "slug">
 
@@ -288,6 +302,7 @@ export type TenantOrderByWithAggregationInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrderInput | Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
   _count?: Prisma.TenantCountOrderByAggregateInput
   _avg?: Prisma.TenantAvgOrderByAggregateInput
   _max?: Prisma.TenantMaxOrderByAggregateInput
@@ -307,6 +322,7 @@ export type TenantScalarWhereWithAggregatesInput = {
   createTimeMs?: Prisma.BigIntWithAggregatesFilter<"Tenant"> | bigint | number
   updateTimeMs?: Prisma.BigIntWithAggregatesFilter<"Tenant"> | bigint | number
   tokensIssuedBeforeMs?: Prisma.BigIntNullableWithAggregatesFilter<"Tenant"> | bigint | number | null
+  keyCount?: Prisma.BigIntWithAggregatesFilter<"Tenant"> | bigint | number
 }
 
 export type TenantCreateInput = {
@@ -318,6 +334,7 @@ export type TenantCreateInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
   keys?: Prisma.ApiKeyCreateNestedManyWithoutTenantInput
 }
 
@@ -330,6 +347,7 @@ export type TenantUncheckedCreateInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
   keys?: Prisma.ApiKeyUncheckedCreateNestedManyWithoutTenantInput
 }
 
@@ -342,6 +360,7 @@ export type TenantUpdateInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   keys?: Prisma.ApiKeyUpdateManyWithoutTenantNestedInput
 }
 
@@ -354,6 +373,7 @@ export type TenantUncheckedUpdateInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   keys?: Prisma.ApiKeyUncheckedUpdateManyWithoutTenantNestedInput
 }
 
@@ -366,6 +386,7 @@ export type TenantCreateManyInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
 }
 
 export type TenantUpdateManyMutationInput = {
@@ -377,6 +398,7 @@ export type TenantUpdateManyMutationInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type TenantUncheckedUpdateManyInput = {
@@ -388,6 +410,7 @@ export type TenantUncheckedUpdateManyInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type TenantOrderByRelevanceInput = {
@@ -405,12 +428,14 @@ export type TenantCountOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantAvgOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantMaxOrderByAggregateInput = {
@@ -422,6 +447,7 @@ export type TenantMaxOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantMinOrderByAggregateInput = {
@@ -433,12 +459,14 @@ export type TenantMinOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantSumOrderByAggregateInput = {
   createTimeMs?: Prisma.SortOrder
   updateTimeMs?: Prisma.SortOrder
   tokensIssuedBeforeMs?: Prisma.SortOrder
+  keyCount?: Prisma.SortOrder
 }
 
 export type TenantScalarRelationFilter = {
@@ -477,6 +505,7 @@ export type TenantCreateWithoutKeysInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
 }
 
 export type TenantUncheckedCreateWithoutKeysInput = {
@@ -488,6 +517,7 @@ export type TenantUncheckedCreateWithoutKeysInput = {
   createTimeMs: bigint | number
   updateTimeMs: bigint | number
   tokensIssuedBeforeMs?: bigint | number | null
+  keyCount: bigint | number
 }
 
 export type TenantCreateOrConnectWithoutKeysInput = {
@@ -515,6 +545,7 @@ export type TenantUpdateWithoutKeysInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type TenantUncheckedUpdateWithoutKeysInput = {
@@ -526,6 +557,7 @@ export type TenantUncheckedUpdateWithoutKeysInput = {
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   updateTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tokensIssuedBeforeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  keyCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 
@@ -568,6 +600,7 @@ export type TenantSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   createTimeMs?: boolean
   updateTimeMs?: boolean
   tokensIssuedBeforeMs?: boolean
+  keyCount?: boolean
   keys?: boolean | Prisma.Tenant$keysArgs<ExtArgs>
   _count?: boolean | Prisma.TenantCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["tenant"]>
@@ -583,9 +616,10 @@ export type TenantSelectScalar = {
   createTimeMs?: boolean
   updateTimeMs?: boolean
   tokensIssuedBeforeMs?: boolean
+  keyCount?: boolean
 }
 
-export type TenantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "slug" | "name" | "state" | "settings" | "createTimeMs" | "updateTimeMs" | "tokensIssuedBeforeMs", ExtArgs["result"]["tenant"]>
+export type TenantOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "slug" | "name" | "state" | "settings" | "createTimeMs" | "updateTimeMs" | "tokensIssuedBeforeMs" | "keyCount", ExtArgs["result"]["tenant"]>
 export type TenantInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   keys?: boolean | Prisma.Tenant$keysArgs<ExtArgs>
   _count?: boolean | Prisma.TenantCountOutputTypeDefaultArgs<ExtArgs>
@@ -611,6 +645,10 @@ export type $TenantPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
      * Derived tokens issued before are dead; null: none.
      */
     tokensIssuedBeforeMs: bigint | null
+    /**
+     * How many keys the tenant has; kept by services/store.
+     */
+    keyCount: bigint
   }, ExtArgs["result"]["tenant"]>
   composites: {}
 }
@@ -989,6 +1027,7 @@ export interface TenantFieldRefs {
   readonly createTimeMs: Prisma.FieldRef<"Tenant", 'BigInt'>
   readonly updateTimeMs: Prisma.FieldRef<"Tenant", 'BigInt'>
   readonly tokensIssuedBeforeMs: Prisma.FieldRef<"Tenant", 'BigInt'>
+  readonly keyCount: Prisma.FieldRef<"Tenant", 'BigInt'>
 }
     
 

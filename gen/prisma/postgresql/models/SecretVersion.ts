@@ -30,12 +30,16 @@ export type SecretVersionAvgAggregateOutputType = {
   number: number | null
   createTimeMs: number | null
   graceEndTimeMs: number | null
+  lastUsedTimeMs: number | null
+  useCount: number | null
 }
 
 export type SecretVersionSumAggregateOutputType = {
   number: number | null
   createTimeMs: bigint | null
   graceEndTimeMs: bigint | null
+  lastUsedTimeMs: bigint | null
+  useCount: bigint | null
 }
 
 export type SecretVersionMinAggregateOutputType = {
@@ -46,6 +50,8 @@ export type SecretVersionMinAggregateOutputType = {
   pepperId: string | null
   createTimeMs: bigint | null
   graceEndTimeMs: bigint | null
+  lastUsedTimeMs: bigint | null
+  useCount: bigint | null
 }
 
 export type SecretVersionMaxAggregateOutputType = {
@@ -56,6 +62,8 @@ export type SecretVersionMaxAggregateOutputType = {
   pepperId: string | null
   createTimeMs: bigint | null
   graceEndTimeMs: bigint | null
+  lastUsedTimeMs: bigint | null
+  useCount: bigint | null
 }
 
 export type SecretVersionCountAggregateOutputType = {
@@ -66,6 +74,8 @@ export type SecretVersionCountAggregateOutputType = {
   pepperId: number
   createTimeMs: number
   graceEndTimeMs: number
+  lastUsedTimeMs: number
+  useCount: number
   _all: number
 }
 
@@ -74,12 +84,16 @@ export type SecretVersionAvgAggregateInputType = {
   number?: true
   createTimeMs?: true
   graceEndTimeMs?: true
+  lastUsedTimeMs?: true
+  useCount?: true
 }
 
 export type SecretVersionSumAggregateInputType = {
   number?: true
   createTimeMs?: true
   graceEndTimeMs?: true
+  lastUsedTimeMs?: true
+  useCount?: true
 }
 
 export type SecretVersionMinAggregateInputType = {
@@ -90,6 +104,8 @@ export type SecretVersionMinAggregateInputType = {
   pepperId?: true
   createTimeMs?: true
   graceEndTimeMs?: true
+  lastUsedTimeMs?: true
+  useCount?: true
 }
 
 export type SecretVersionMaxAggregateInputType = {
@@ -100,6 +116,8 @@ export type SecretVersionMaxAggregateInputType = {
   pepperId?: true
   createTimeMs?: true
   graceEndTimeMs?: true
+  lastUsedTimeMs?: true
+  useCount?: true
 }
 
 export type SecretVersionCountAggregateInputType = {
@@ -110,6 +128,8 @@ export type SecretVersionCountAggregateInputType = {
   pepperId?: true
   createTimeMs?: true
   graceEndTimeMs?: true
+  lastUsedTimeMs?: true
+  useCount?: true
   _all?: true
 }
 
@@ -207,6 +227,8 @@ export type SecretVersionGroupByOutputType = {
   pepperId: string
   createTimeMs: bigint
   graceEndTimeMs: bigint | null
+  lastUsedTimeMs: bigint
+  useCount: bigint
   _count: SecretVersionCountAggregateOutputType | null
   _avg: SecretVersionAvgAggregateOutputType | null
   _sum: SecretVersionSumAggregateOutputType | null
@@ -240,6 +262,8 @@ export type SecretVersionWhereInput = {
   pepperId?: Prisma.StringFilter<"SecretVersion"> | string
   createTimeMs?: Prisma.BigIntFilter<"SecretVersion"> | bigint | number
   graceEndTimeMs?: Prisma.BigIntNullableFilter<"SecretVersion"> | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFilter<"SecretVersion"> | bigint | number
+  useCount?: Prisma.BigIntFilter<"SecretVersion"> | bigint | number
   key?: Prisma.XOR<Prisma.ApiKeyScalarRelationFilter, Prisma.ApiKeyWhereInput>
 }
 
@@ -251,6 +275,8 @@ export type SecretVersionOrderByWithRelationInput = {
   pepperId?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   graceEndTimeMs?: Prisma.SortOrderInput | Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
   key?: Prisma.ApiKeyOrderByWithRelationInput
 }
 
@@ -267,6 +293,8 @@ export type SecretVersionWhereUniqueInput = Prisma.AtLeast<{
   pepperId?: Prisma.StringFilter<"SecretVersion"> | string
   createTimeMs?: Prisma.BigIntFilter<"SecretVersion"> | bigint | number
   graceEndTimeMs?: Prisma.BigIntNullableFilter<"SecretVersion"> | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFilter<"SecretVersion"> | bigint | number
+  useCount?: Prisma.BigIntFilter<"SecretVersion"> | bigint | number
   key?: Prisma.XOR<Prisma.ApiKeyScalarRelationFilter, Prisma.ApiKeyWhereInput>
 }, "keyId_number" | "tenantId_digest">
 
@@ -278,6 +306,8 @@ export type SecretVersionOrderByWithAggregationInput = {
   pepperId?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   graceEndTimeMs?: Prisma.SortOrderInput | Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
   _count?: Prisma.SecretVersionCountOrderByAggregateInput
   _avg?: Prisma.SecretVersionAvgOrderByAggregateInput
   _max?: Prisma.SecretVersionMaxOrderByAggregateInput
@@ -296,6 +326,8 @@ export type SecretVersionScalarWhereWithAggregatesInput = {
   pepperId?: Prisma.StringWithAggregatesFilter<"SecretVersion"> | string
   createTimeMs?: Prisma.BigIntWithAggregatesFilter<"SecretVersion"> | bigint | number
   graceEndTimeMs?: Prisma.BigIntNullableWithAggregatesFilter<"SecretVersion"> | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntWithAggregatesFilter<"SecretVersion"> | bigint | number
+  useCount?: Prisma.BigIntWithAggregatesFilter<"SecretVersion"> | bigint | number
 }
 
 export type SecretVersionCreateInput = {
@@ -305,6 +337,8 @@ export type SecretVersionCreateInput = {
   pepperId: string
   createTimeMs: bigint | number
   graceEndTimeMs?: bigint | number | null
+  lastUsedTimeMs: bigint | number
+  useCount: bigint | number
   key: Prisma.ApiKeyCreateNestedOneWithoutVersionsInput
 }
 
@@ -316,6 +350,8 @@ export type SecretVersionUncheckedCreateInput = {
   pepperId: string
   createTimeMs: bigint | number
   graceEndTimeMs?: bigint | number | null
+  lastUsedTimeMs: bigint | number
+  useCount: bigint | number
 }
 
 export type SecretVersionUpdateInput = {
@@ -325,6 +361,8 @@ export type SecretVersionUpdateInput = {
   pepperId?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   graceEndTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   key?: Prisma.ApiKeyUpdateOneRequiredWithoutVersionsNestedInput
 }
 
@@ -336,6 +374,8 @@ export type SecretVersionUncheckedUpdateInput = {
   pepperId?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   graceEndTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type SecretVersionCreateManyInput = {
@@ -346,6 +386,8 @@ export type SecretVersionCreateManyInput = {
   pepperId: string
   createTimeMs: bigint | number
   graceEndTimeMs?: bigint | number | null
+  lastUsedTimeMs: bigint | number
+  useCount: bigint | number
 }
 
 export type SecretVersionUpdateManyMutationInput = {
@@ -355,6 +397,8 @@ export type SecretVersionUpdateManyMutationInput = {
   pepperId?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   graceEndTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type SecretVersionUncheckedUpdateManyInput = {
@@ -365,6 +409,8 @@ export type SecretVersionUncheckedUpdateManyInput = {
   pepperId?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   graceEndTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type SecretVersionListRelationFilter = {
@@ -395,12 +441,16 @@ export type SecretVersionCountOrderByAggregateInput = {
   pepperId?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   graceEndTimeMs?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type SecretVersionAvgOrderByAggregateInput = {
   number?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   graceEndTimeMs?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type SecretVersionMaxOrderByAggregateInput = {
@@ -411,6 +461,8 @@ export type SecretVersionMaxOrderByAggregateInput = {
   pepperId?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   graceEndTimeMs?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type SecretVersionMinOrderByAggregateInput = {
@@ -421,12 +473,16 @@ export type SecretVersionMinOrderByAggregateInput = {
   pepperId?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   graceEndTimeMs?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type SecretVersionSumOrderByAggregateInput = {
   number?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   graceEndTimeMs?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type SecretVersionCreateNestedManyWithoutKeyInput = {
@@ -478,6 +534,8 @@ export type SecretVersionCreateWithoutKeyInput = {
   pepperId: string
   createTimeMs: bigint | number
   graceEndTimeMs?: bigint | number | null
+  lastUsedTimeMs: bigint | number
+  useCount: bigint | number
 }
 
 export type SecretVersionUncheckedCreateWithoutKeyInput = {
@@ -487,6 +545,8 @@ export type SecretVersionUncheckedCreateWithoutKeyInput = {
   pepperId: string
   createTimeMs: bigint | number
   graceEndTimeMs?: bigint | number | null
+  lastUsedTimeMs: bigint | number
+  useCount: bigint | number
 }
 
 export type SecretVersionCreateOrConnectWithoutKeyInput = {
@@ -526,6 +586,8 @@ export type SecretVersionScalarWhereInput = {
   pepperId?: Prisma.StringFilter<"SecretVersion"> | string
   createTimeMs?: Prisma.BigIntFilter<"SecretVersion"> | bigint | number
   graceEndTimeMs?: Prisma.BigIntNullableFilter<"SecretVersion"> | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFilter<"SecretVersion"> | bigint | number
+  useCount?: Prisma.BigIntFilter<"SecretVersion"> | bigint | number
 }
 
 export type SecretVersionCreateManyKeyInput = {
@@ -535,6 +597,8 @@ export type SecretVersionCreateManyKeyInput = {
   pepperId: string
   createTimeMs: bigint | number
   graceEndTimeMs?: bigint | number | null
+  lastUsedTimeMs: bigint | number
+  useCount: bigint | number
 }
 
 export type SecretVersionUpdateWithoutKeyInput = {
@@ -544,6 +608,8 @@ export type SecretVersionUpdateWithoutKeyInput = {
   pepperId?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   graceEndTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type SecretVersionUncheckedUpdateWithoutKeyInput = {
@@ -553,6 +619,8 @@ export type SecretVersionUncheckedUpdateWithoutKeyInput = {
   pepperId?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   graceEndTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type SecretVersionUncheckedUpdateManyWithoutKeyInput = {
@@ -562,6 +630,8 @@ export type SecretVersionUncheckedUpdateManyWithoutKeyInput = {
   pepperId?: Prisma.StringFieldUpdateOperationsInput | string
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   graceEndTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 
@@ -574,6 +644,8 @@ export type SecretVersionSelect<ExtArgs extends runtime.Types.Extensions.Interna
   pepperId?: boolean
   createTimeMs?: boolean
   graceEndTimeMs?: boolean
+  lastUsedTimeMs?: boolean
+  useCount?: boolean
   key?: boolean | Prisma.ApiKeyDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["secretVersion"]>
 
@@ -585,6 +657,8 @@ export type SecretVersionSelectCreateManyAndReturn<ExtArgs extends runtime.Types
   pepperId?: boolean
   createTimeMs?: boolean
   graceEndTimeMs?: boolean
+  lastUsedTimeMs?: boolean
+  useCount?: boolean
   key?: boolean | Prisma.ApiKeyDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["secretVersion"]>
 
@@ -596,6 +670,8 @@ export type SecretVersionSelectUpdateManyAndReturn<ExtArgs extends runtime.Types
   pepperId?: boolean
   createTimeMs?: boolean
   graceEndTimeMs?: boolean
+  lastUsedTimeMs?: boolean
+  useCount?: boolean
   key?: boolean | Prisma.ApiKeyDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["secretVersion"]>
 
@@ -607,9 +683,11 @@ export type SecretVersionSelectScalar = {
   pepperId?: boolean
   createTimeMs?: boolean
   graceEndTimeMs?: boolean
+  lastUsedTimeMs?: boolean
+  useCount?: boolean
 }
 
-export type SecretVersionOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"keyId" | "number" | "tenantId" | "digest" | "pepperId" | "createTimeMs" | "graceEndTimeMs", ExtArgs["result"]["secretVersion"]>
+export type SecretVersionOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"keyId" | "number" | "tenantId" | "digest" | "pepperId" | "createTimeMs" | "graceEndTimeMs" | "lastUsedTimeMs" | "useCount", ExtArgs["result"]["secretVersion"]>
 export type SecretVersionInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   key?: boolean | Prisma.ApiKeyDefaultArgs<ExtArgs>
 }
@@ -636,6 +714,11 @@ export type $SecretVersionPayload<ExtArgs extends runtime.Types.Extensions.Inter
     pepperId: string
     createTimeMs: bigint
     graceEndTimeMs: bigint | null
+    /**
+     * As ApiKey.lastUsedTimeMs.
+     */
+    lastUsedTimeMs: bigint
+    useCount: bigint
   }, ExtArgs["result"]["secretVersion"]>
   composites: {}
 }
@@ -1067,6 +1150,8 @@ export interface SecretVersionFieldRefs {
   readonly pepperId: Prisma.FieldRef<"SecretVersion", 'String'>
   readonly createTimeMs: Prisma.FieldRef<"SecretVersion", 'BigInt'>
   readonly graceEndTimeMs: Prisma.FieldRef<"SecretVersion", 'BigInt'>
+  readonly lastUsedTimeMs: Prisma.FieldRef<"SecretVersion", 'BigInt'>
+  readonly useCount: Prisma.FieldRef<"SecretVersion", 'BigInt'>
 }
     
 

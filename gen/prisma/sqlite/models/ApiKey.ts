@@ -33,6 +33,8 @@ export type ApiKeyAvgAggregateOutputType = {
   tokenEpoch: number | null
   revocationTimeMs: number | null
   revision: number | null
+  lastUsedTimeMs: number | null
+  useCount: number | null
 }
 
 export type ApiKeySumAggregateOutputType = {
@@ -42,6 +44,8 @@ export type ApiKeySumAggregateOutputType = {
   tokenEpoch: number | null
   revocationTimeMs: bigint | null
   revision: bigint | null
+  lastUsedTimeMs: bigint | null
+  useCount: bigint | null
 }
 
 export type ApiKeyMinAggregateOutputType = {
@@ -67,6 +71,9 @@ export type ApiKeyMinAggregateOutputType = {
   revocationTimeMs: bigint | null
   revision: bigint | null
   derivePolicy: string | null
+  lastUsedTimeMs: bigint | null
+  lastUsedAddress: string | null
+  useCount: bigint | null
 }
 
 export type ApiKeyMaxAggregateOutputType = {
@@ -92,6 +99,9 @@ export type ApiKeyMaxAggregateOutputType = {
   revocationTimeMs: bigint | null
   revision: bigint | null
   derivePolicy: string | null
+  lastUsedTimeMs: bigint | null
+  lastUsedAddress: string | null
+  useCount: bigint | null
 }
 
 export type ApiKeyCountAggregateOutputType = {
@@ -117,6 +127,9 @@ export type ApiKeyCountAggregateOutputType = {
   revocationTimeMs: number
   revision: number
   derivePolicy: number
+  lastUsedTimeMs: number
+  lastUsedAddress: number
+  useCount: number
   _all: number
 }
 
@@ -128,6 +141,8 @@ export type ApiKeyAvgAggregateInputType = {
   tokenEpoch?: true
   revocationTimeMs?: true
   revision?: true
+  lastUsedTimeMs?: true
+  useCount?: true
 }
 
 export type ApiKeySumAggregateInputType = {
@@ -137,6 +152,8 @@ export type ApiKeySumAggregateInputType = {
   tokenEpoch?: true
   revocationTimeMs?: true
   revision?: true
+  lastUsedTimeMs?: true
+  useCount?: true
 }
 
 export type ApiKeyMinAggregateInputType = {
@@ -162,6 +179,9 @@ export type ApiKeyMinAggregateInputType = {
   revocationTimeMs?: true
   revision?: true
   derivePolicy?: true
+  lastUsedTimeMs?: true
+  lastUsedAddress?: true
+  useCount?: true
 }
 
 export type ApiKeyMaxAggregateInputType = {
@@ -187,6 +207,9 @@ export type ApiKeyMaxAggregateInputType = {
   revocationTimeMs?: true
   revision?: true
   derivePolicy?: true
+  lastUsedTimeMs?: true
+  lastUsedAddress?: true
+  useCount?: true
 }
 
 export type ApiKeyCountAggregateInputType = {
@@ -212,6 +235,9 @@ export type ApiKeyCountAggregateInputType = {
   revocationTimeMs?: true
   revision?: true
   derivePolicy?: true
+  lastUsedTimeMs?: true
+  lastUsedAddress?: true
+  useCount?: true
   _all?: true
 }
 
@@ -324,6 +350,9 @@ export type ApiKeyGroupByOutputType = {
   revocationTimeMs: bigint | null
   revision: bigint
   derivePolicy: string | null
+  lastUsedTimeMs: bigint
+  lastUsedAddress: string
+  useCount: bigint
   _count: ApiKeyCountAggregateOutputType | null
   _avg: ApiKeyAvgAggregateOutputType | null
   _sum: ApiKeySumAggregateOutputType | null
@@ -372,6 +401,9 @@ export type ApiKeyWhereInput = {
   revocationTimeMs?: Prisma.BigIntNullableFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
   derivePolicy?: Prisma.StringNullableFilter<"ApiKey"> | string | null
+  lastUsedTimeMs?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
+  lastUsedAddress?: Prisma.StringFilter<"ApiKey"> | string
+  useCount?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
   tenant?: Prisma.XOR<Prisma.TenantScalarRelationFilter, Prisma.TenantWhereInput>
   versions?: Prisma.SecretVersionListRelationFilter
 }
@@ -399,6 +431,9 @@ export type ApiKeyOrderByWithRelationInput = {
   revocationTimeMs?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
   derivePolicy?: Prisma.SortOrderInput | Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  lastUsedAddress?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
   tenant?: Prisma.TenantOrderByWithRelationInput
   versions?: Prisma.SecretVersionOrderByRelationAggregateInput
 }
@@ -429,6 +464,9 @@ export type ApiKeyWhereUniqueInput = Prisma.AtLeast<{
   revocationTimeMs?: Prisma.BigIntNullableFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
   derivePolicy?: Prisma.StringNullableFilter<"ApiKey"> | string | null
+  lastUsedTimeMs?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
+  lastUsedAddress?: Prisma.StringFilter<"ApiKey"> | string
+  useCount?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
   tenant?: Prisma.XOR<Prisma.TenantScalarRelationFilter, Prisma.TenantWhereInput>
   versions?: Prisma.SecretVersionListRelationFilter
 }, "id">
@@ -456,6 +494,9 @@ export type ApiKeyOrderByWithAggregationInput = {
   revocationTimeMs?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
   derivePolicy?: Prisma.SortOrderInput | Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  lastUsedAddress?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
   _count?: Prisma.ApiKeyCountOrderByAggregateInput
   _avg?: Prisma.ApiKeyAvgOrderByAggregateInput
   _max?: Prisma.ApiKeyMaxOrderByAggregateInput
@@ -489,6 +530,9 @@ export type ApiKeyScalarWhereWithAggregatesInput = {
   revocationTimeMs?: Prisma.BigIntNullableWithAggregatesFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntWithAggregatesFilter<"ApiKey"> | bigint | number
   derivePolicy?: Prisma.StringNullableWithAggregatesFilter<"ApiKey"> | string | null
+  lastUsedTimeMs?: Prisma.BigIntWithAggregatesFilter<"ApiKey"> | bigint | number
+  lastUsedAddress?: Prisma.StringWithAggregatesFilter<"ApiKey"> | string
+  useCount?: Prisma.BigIntWithAggregatesFilter<"ApiKey"> | bigint | number
 }
 
 export type ApiKeyCreateInput = {
@@ -513,6 +557,9 @@ export type ApiKeyCreateInput = {
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
   derivePolicy?: string | null
+  lastUsedTimeMs: bigint | number
+  lastUsedAddress: string
+  useCount: bigint | number
   tenant: Prisma.TenantCreateNestedOneWithoutKeysInput
   versions?: Prisma.SecretVersionCreateNestedManyWithoutKeyInput
 }
@@ -540,6 +587,9 @@ export type ApiKeyUncheckedCreateInput = {
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
   derivePolicy?: string | null
+  lastUsedTimeMs: bigint | number
+  lastUsedAddress: string
+  useCount: bigint | number
   versions?: Prisma.SecretVersionUncheckedCreateNestedManyWithoutKeyInput
 }
 
@@ -565,6 +615,9 @@ export type ApiKeyUpdateInput = {
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tenant?: Prisma.TenantUpdateOneRequiredWithoutKeysNestedInput
   versions?: Prisma.SecretVersionUpdateManyWithoutKeyNestedInput
 }
@@ -592,6 +645,9 @@ export type ApiKeyUncheckedUpdateInput = {
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   versions?: Prisma.SecretVersionUncheckedUpdateManyWithoutKeyNestedInput
 }
 
@@ -618,6 +674,9 @@ export type ApiKeyCreateManyInput = {
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
   derivePolicy?: string | null
+  lastUsedTimeMs: bigint | number
+  lastUsedAddress: string
+  useCount: bigint | number
 }
 
 export type ApiKeyUpdateManyMutationInput = {
@@ -642,6 +701,9 @@ export type ApiKeyUpdateManyMutationInput = {
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type ApiKeyUncheckedUpdateManyInput = {
@@ -667,6 +729,9 @@ export type ApiKeyUncheckedUpdateManyInput = {
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type ApiKeyListRelationFilter = {
@@ -702,6 +767,9 @@ export type ApiKeyCountOrderByAggregateInput = {
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   derivePolicy?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  lastUsedAddress?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type ApiKeyAvgOrderByAggregateInput = {
@@ -711,6 +779,8 @@ export type ApiKeyAvgOrderByAggregateInput = {
   tokenEpoch?: Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type ApiKeyMaxOrderByAggregateInput = {
@@ -736,6 +806,9 @@ export type ApiKeyMaxOrderByAggregateInput = {
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   derivePolicy?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  lastUsedAddress?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type ApiKeyMinOrderByAggregateInput = {
@@ -761,6 +834,9 @@ export type ApiKeyMinOrderByAggregateInput = {
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
   derivePolicy?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  lastUsedAddress?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type ApiKeySumOrderByAggregateInput = {
@@ -770,6 +846,8 @@ export type ApiKeySumOrderByAggregateInput = {
   tokenEpoch?: Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  lastUsedTimeMs?: Prisma.SortOrder
+  useCount?: Prisma.SortOrder
 }
 
 export type ApiKeyScalarRelationFilter = {
@@ -863,6 +941,9 @@ export type ApiKeyCreateWithoutTenantInput = {
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
   derivePolicy?: string | null
+  lastUsedTimeMs: bigint | number
+  lastUsedAddress: string
+  useCount: bigint | number
   versions?: Prisma.SecretVersionCreateNestedManyWithoutKeyInput
 }
 
@@ -888,6 +969,9 @@ export type ApiKeyUncheckedCreateWithoutTenantInput = {
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
   derivePolicy?: string | null
+  lastUsedTimeMs: bigint | number
+  lastUsedAddress: string
+  useCount: bigint | number
   versions?: Prisma.SecretVersionUncheckedCreateNestedManyWithoutKeyInput
 }
 
@@ -942,6 +1026,9 @@ export type ApiKeyScalarWhereInput = {
   revocationTimeMs?: Prisma.BigIntNullableFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
   derivePolicy?: Prisma.StringNullableFilter<"ApiKey"> | string | null
+  lastUsedTimeMs?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
+  lastUsedAddress?: Prisma.StringFilter<"ApiKey"> | string
+  useCount?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
 }
 
 export type ApiKeyCreateWithoutVersionsInput = {
@@ -966,6 +1053,9 @@ export type ApiKeyCreateWithoutVersionsInput = {
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
   derivePolicy?: string | null
+  lastUsedTimeMs: bigint | number
+  lastUsedAddress: string
+  useCount: bigint | number
   tenant: Prisma.TenantCreateNestedOneWithoutKeysInput
 }
 
@@ -992,6 +1082,9 @@ export type ApiKeyUncheckedCreateWithoutVersionsInput = {
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
   derivePolicy?: string | null
+  lastUsedTimeMs: bigint | number
+  lastUsedAddress: string
+  useCount: bigint | number
 }
 
 export type ApiKeyCreateOrConnectWithoutVersionsInput = {
@@ -1032,6 +1125,9 @@ export type ApiKeyUpdateWithoutVersionsInput = {
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   tenant?: Prisma.TenantUpdateOneRequiredWithoutKeysNestedInput
 }
 
@@ -1058,6 +1154,9 @@ export type ApiKeyUncheckedUpdateWithoutVersionsInput = {
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type ApiKeyCreateManyTenantInput = {
@@ -1082,6 +1181,9 @@ export type ApiKeyCreateManyTenantInput = {
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
   derivePolicy?: string | null
+  lastUsedTimeMs: bigint | number
+  lastUsedAddress: string
+  useCount: bigint | number
 }
 
 export type ApiKeyUpdateWithoutTenantInput = {
@@ -1106,6 +1208,9 @@ export type ApiKeyUpdateWithoutTenantInput = {
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   versions?: Prisma.SecretVersionUpdateManyWithoutKeyNestedInput
 }
 
@@ -1131,6 +1236,9 @@ export type ApiKeyUncheckedUpdateWithoutTenantInput = {
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   versions?: Prisma.SecretVersionUncheckedUpdateManyWithoutKeyNestedInput
 }
 
@@ -1156,6 +1264,9 @@ export type ApiKeyUncheckedUpdateManyWithoutTenantInput = {
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
+  useCount?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 
@@ -1212,6 +1323,9 @@ export type ApiKeySelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   revocationTimeMs?: boolean
   revision?: boolean
   derivePolicy?: boolean
+  lastUsedTimeMs?: boolean
+  lastUsedAddress?: boolean
+  useCount?: boolean
   tenant?: boolean | Prisma.TenantDefaultArgs<ExtArgs>
   versions?: boolean | Prisma.ApiKey$versionsArgs<ExtArgs>
   _count?: boolean | Prisma.ApiKeyCountOutputTypeDefaultArgs<ExtArgs>
@@ -1240,6 +1354,9 @@ export type ApiKeySelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   revocationTimeMs?: boolean
   revision?: boolean
   derivePolicy?: boolean
+  lastUsedTimeMs?: boolean
+  lastUsedAddress?: boolean
+  useCount?: boolean
   tenant?: boolean | Prisma.TenantDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["apiKey"]>
 
@@ -1266,6 +1383,9 @@ export type ApiKeySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   revocationTimeMs?: boolean
   revision?: boolean
   derivePolicy?: boolean
+  lastUsedTimeMs?: boolean
+  lastUsedAddress?: boolean
+  useCount?: boolean
   tenant?: boolean | Prisma.TenantDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["apiKey"]>
 
@@ -1292,9 +1412,12 @@ export type ApiKeySelectScalar = {
   revocationTimeMs?: boolean
   revision?: boolean
   derivePolicy?: boolean
+  lastUsedTimeMs?: boolean
+  lastUsedAddress?: boolean
+  useCount?: boolean
 }
 
-export type ApiKeyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "tenantId" | "name" | "ownerId" | "scopes" | "metadata" | "labels" | "state" | "visibility" | "kind" | "prefix" | "createTimeMs" | "updateTimeMs" | "expireTimeMs" | "allowedCidrs" | "constraints" | "tokenEpoch" | "revocationReason" | "revocationComment" | "revocationTimeMs" | "revision" | "derivePolicy", ExtArgs["result"]["apiKey"]>
+export type ApiKeyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "tenantId" | "name" | "ownerId" | "scopes" | "metadata" | "labels" | "state" | "visibility" | "kind" | "prefix" | "createTimeMs" | "updateTimeMs" | "expireTimeMs" | "allowedCidrs" | "constraints" | "tokenEpoch" | "revocationReason" | "revocationComment" | "revocationTimeMs" | "revision" | "derivePolicy" | "lastUsedTimeMs" | "lastUsedAddress" | "useCount", ExtArgs["result"]["apiKey"]>
 export type ApiKeyInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   tenant?: boolean | Prisma.TenantDefaultArgs<ExtArgs>
   versions?: boolean | Prisma.ApiKey$versionsArgs<ExtArgs>
@@ -1360,6 +1483,12 @@ export type $ApiKeyPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
      * JSON of DerivePolicy; null: the default.
      */
     derivePolicy: string | null
+    /**
+     * Use is written in batches, outside the log; 0: never used.
+     */
+    lastUsedTimeMs: bigint
+    lastUsedAddress: string
+    useCount: bigint
   }, ExtArgs["result"]["apiKey"]>
   composites: {}
 }
@@ -1807,6 +1936,9 @@ export interface ApiKeyFieldRefs {
   readonly revocationTimeMs: Prisma.FieldRef<"ApiKey", 'BigInt'>
   readonly revision: Prisma.FieldRef<"ApiKey", 'BigInt'>
   readonly derivePolicy: Prisma.FieldRef<"ApiKey", 'String'>
+  readonly lastUsedTimeMs: Prisma.FieldRef<"ApiKey", 'BigInt'>
+  readonly lastUsedAddress: Prisma.FieldRef<"ApiKey", 'String'>
+  readonly useCount: Prisma.FieldRef<"ApiKey", 'BigInt'>
 }
     
 

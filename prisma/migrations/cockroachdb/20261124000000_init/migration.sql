@@ -45,6 +45,7 @@ CREATE TABLE "tenant" (
     "create_time_ms" INT8 NOT NULL,
     "update_time_ms" INT8 NOT NULL,
     "tokens_issued_before_ms" INT8,
+    "key_count" INT8 NOT NULL,
     PRIMARY KEY ("id")
 );
 CREATE UNIQUE INDEX "tenant_slug_key" ON "tenant" ("slug");
@@ -72,10 +73,14 @@ CREATE TABLE "api_key" (
     "revocation_time_ms" INT8,
     "revision" INT8 NOT NULL,
     "derive_policy" TEXT,
+    "last_used_time_ms" INT8 NOT NULL,
+    "last_used_address" TEXT NOT NULL,
+    "use_count" INT8 NOT NULL,
     PRIMARY KEY ("id"),
     FOREIGN KEY ("tenant_id") REFERENCES "tenant" ("id") ON DELETE RESTRICT ON UPDATE RESTRICT
 );
-CREATE INDEX "api_key_create_time_idx" ON "api_key" ("tenant_id", "create_time_ms", "id");
+CREATE INDEX "api_key_order_idx" ON "api_key" ("tenant_id", "id");
+CREATE INDEX "api_key_state_idx" ON "api_key" ("tenant_id", "state", "id");
 CREATE INDEX "api_key_expire_time_idx" ON "api_key" ("tenant_id", "expire_time_ms", "id");
 CREATE INDEX "api_key_owner_idx" ON "api_key" ("tenant_id", "owner_id", "id");
 CREATE INDEX "api_key_name_idx" ON "api_key" ("tenant_id", "name", "id");
@@ -89,6 +94,8 @@ CREATE TABLE "secret_version" (
     "pepper_id" TEXT NOT NULL,
     "create_time_ms" INT8 NOT NULL,
     "grace_end_time_ms" INT8,
+    "last_used_time_ms" INT8 NOT NULL,
+    "use_count" INT8 NOT NULL,
     PRIMARY KEY ("key_id", "number"),
     FOREIGN KEY ("key_id") REFERENCES "api_key" ("id") ON DELETE CASCADE ON UPDATE RESTRICT
 );
@@ -107,6 +114,14 @@ CREATE TABLE "key_label" (
     "value" TEXT NOT NULL,
     "key_id" TEXT NOT NULL,
     PRIMARY KEY ("tenant_id", "name", "value", "key_id")
+);
+
+CREATE TABLE "import_tombstone" (
+    "tenant_id" TEXT NOT NULL,
+    "digest" BYTEA NOT NULL,
+    "pepper_id" TEXT NOT NULL,
+    "delete_time_ms" INT8 NOT NULL,
+    PRIMARY KEY ("tenant_id", "digest")
 );
 
 CREATE TABLE "sealed_secret" (

@@ -46,6 +46,7 @@ CREATE TABLE `tenant` (
     `create_time_ms` BIGINT NOT NULL,
     `update_time_ms` BIGINT NOT NULL,
     `tokens_issued_before_ms` BIGINT,
+    `key_count` BIGINT NOT NULL,
     PRIMARY KEY (`id`)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 /*M! COLLATE = utf8mb4_nopad_bin */ /*!80017 COLLATE = utf8mb4_0900_bin */;
 CREATE UNIQUE INDEX `tenant_slug_key` ON `tenant` (`slug`);
@@ -58,7 +59,7 @@ CREATE TABLE `api_key` (
     `scopes` MEDIUMTEXT NOT NULL,
     `metadata` MEDIUMTEXT,
     `labels` MEDIUMTEXT NOT NULL,
-    `state` MEDIUMTEXT NOT NULL,
+    `state` VARCHAR(64) NOT NULL,
     `visibility` MEDIUMTEXT NOT NULL,
     `kind` MEDIUMTEXT NOT NULL,
     `prefix` VARCHAR(64) NOT NULL,
@@ -73,10 +74,14 @@ CREATE TABLE `api_key` (
     `revocation_time_ms` BIGINT,
     `revision` BIGINT NOT NULL,
     `derive_policy` MEDIUMTEXT,
+    `last_used_time_ms` BIGINT NOT NULL,
+    `last_used_address` MEDIUMTEXT NOT NULL,
+    `use_count` BIGINT NOT NULL,
     PRIMARY KEY (`id`),
     FOREIGN KEY (`tenant_id`) REFERENCES `tenant` (`id`) ON DELETE RESTRICT ON UPDATE RESTRICT
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 /*M! COLLATE = utf8mb4_nopad_bin */ /*!80017 COLLATE = utf8mb4_0900_bin */;
-CREATE INDEX `api_key_create_time_idx` ON `api_key` (`tenant_id`, `create_time_ms`, `id`);
+CREATE INDEX `api_key_order_idx` ON `api_key` (`tenant_id`, `id`);
+CREATE INDEX `api_key_state_idx` ON `api_key` (`tenant_id`, `state`, `id`);
 CREATE INDEX `api_key_expire_time_idx` ON `api_key` (`tenant_id`, `expire_time_ms`, `id`);
 CREATE INDEX `api_key_owner_idx` ON `api_key` (`tenant_id`, `owner_id`, `id`);
 CREATE INDEX `api_key_name_idx` ON `api_key` (`tenant_id`, `name`, `id`);
@@ -90,6 +95,8 @@ CREATE TABLE `secret_version` (
     `pepper_id` MEDIUMTEXT NOT NULL,
     `create_time_ms` BIGINT NOT NULL,
     `grace_end_time_ms` BIGINT,
+    `last_used_time_ms` BIGINT NOT NULL,
+    `use_count` BIGINT NOT NULL,
     PRIMARY KEY (`key_id`, `number`),
     FOREIGN KEY (`key_id`) REFERENCES `api_key` (`id`) ON DELETE CASCADE ON UPDATE RESTRICT
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 /*M! COLLATE = utf8mb4_nopad_bin */ /*!80017 COLLATE = utf8mb4_0900_bin */;
@@ -108,6 +115,14 @@ CREATE TABLE `key_label` (
     `value` VARCHAR(255) NOT NULL,
     `key_id` VARCHAR(64) NOT NULL,
     PRIMARY KEY (`tenant_id`, `name`, `value`, `key_id`)
+) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 /*M! COLLATE = utf8mb4_nopad_bin */ /*!80017 COLLATE = utf8mb4_0900_bin */;
+
+CREATE TABLE `import_tombstone` (
+    `tenant_id` VARCHAR(64) NOT NULL,
+    `digest` VARBINARY(32) NOT NULL,
+    `pepper_id` MEDIUMTEXT NOT NULL,
+    `delete_time_ms` BIGINT NOT NULL,
+    PRIMARY KEY (`tenant_id`, `digest`)
 ) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 /*M! COLLATE = utf8mb4_nopad_bin */ /*!80017 COLLATE = utf8mb4_0900_bin */;
 
 CREATE TABLE `sealed_secret` (
