@@ -3,7 +3,9 @@ import { adminService } from "./admin/service.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
+import { openWakeUps, type WakeWays } from "./changes/wake-ups.ts";
 import type { ServerConfig } from "./config.ts";
+import { parseDatabaseUrl } from "./core/database-url.ts";
 import type { Peppers } from "./core/digest.ts";
 import type { TenantId } from "./core/ids.ts";
 import { defaultTenantSlug } from "./core/tenant.ts";
@@ -29,6 +31,7 @@ import { reflectionServices } from "./rpc/reflection.ts";
 import { selfService } from "./self/service.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/port.ts";
+import { postgresClientConfig } from "./store/postgres-pool.ts";
 import { StoreStartError } from "./store/start-error.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
@@ -113,6 +116,8 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     });
     const records = new RecordCache({ store, tail, monotonicMs });
     await tail.start();
+    const instanceId = Buffer.from(random(8)).toString("hex");
+    const wakeUps = openWakeUps(wakeWaysOf(config), { store, tail, instanceId, log });
 
     const ring: Peppers = {
       current: () => peppers.current(),
@@ -175,6 +180,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       store,
       async close() {
         await tending.stop();
+        await wakeUps.close();
         await tail.stop();
         await store.close();
       },
@@ -183,6 +189,12 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     await store.close();
     throw error;
   }
+}
+
+function wakeWaysOf({ wakeUps, redisUrl, databaseUrl }: ServerConfig): WakeWays {
+  const database = parseDatabaseUrl(databaseUrl);
+  const notify = wakeUps && database.provider === "postgresql" ? postgresClientConfig(database) : undefined;
+  return { redisUrl: wakeUps ? redisUrl : undefined, notify };
 }
 
 /** Makes the data directory (mode 0700) if it isn't there. */

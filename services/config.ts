@@ -21,6 +21,9 @@ export interface ServerConfig {
   readonly publicUrl: string | undefined;
   /** May hold a password. */
   readonly databaseUrl: string;
+  /** May hold a password; undefined: none. */
+  readonly redisUrl: string | undefined;
+  readonly wakeUps: boolean;
   readonly masterKeyFile: string;
   /** Whether a missing master key file is made at the first start: only if its place wasn't chosen. */
   readonly makeMasterKey: boolean;
@@ -81,6 +84,17 @@ export const settings: readonly Setting[] = [
     fallback: "on",
     description: "Whether `ichor serve` applies pending migrations: `on` or `off`.",
   },
+  {
+    name: "ICHOR_REDIS_URL",
+    fallback: "none",
+    description: "Redis through which servers of one store wake each other: `redis://` or, with TLS, `rediss://`.",
+  },
+  {
+    name: "ICHOR_WAKE_UPS",
+    fallback: "on",
+    description:
+      "Whether servers of one store wake each other, by Redis or PostgreSQL's NOTIFY, instead of only looking every second: `on` or `off`.",
+  },
   { name: "ICHOR_REFLECTION", fallback: "on", description: "Whether the reflection services answer: `on` or `off`." },
   { name: "ICHOR_LOG_LEVEL", fallback: "info", description: `One of ${logLevels.join(", ")}.` },
   {
@@ -140,6 +154,8 @@ export function loadServerConfig(env: Environment): ServerConfig {
     // Replicas share one, and a key made in the folder of one of them would be lost with it.
     read.fault("ICHOR_MASTER_KEY_FILE is needed with a database server");
   }
+  const redisUrl = read.parsed("ICHOR_REDIS_URL", parseRedisUrl);
+  const wakeUps = read.parsed("ICHOR_WAKE_UPS", parseSwitch) ?? true;
   const migrate = read.parsed("ICHOR_MIGRATE", parseSwitch) ?? true;
   const reflection = read.parsed("ICHOR_REFLECTION", parseSwitch) ?? true;
   const logLevel = read.parsed("ICHOR_LOG_LEVEL", parseLogLevel) ?? "info";
@@ -154,6 +170,8 @@ export function loadServerConfig(env: Environment): ServerConfig {
     listen,
     publicUrl,
     databaseUrl,
+    redisUrl,
+    wakeUps,
     masterKeyFile: masterKeyFile === undefined ? resolve(dataDir, "master.key") : resolve(masterKeyFile),
     makeMasterKey: masterKeyFile === undefined,
     migrate,
@@ -247,6 +265,15 @@ function parseBaseUrl(text: string): string {
     url !== undefined && /^https?:$/.test(url.protocol) && !url.search && !url.hash && !url.username && !url.password;
   if (!plain) throw new RangeError("must be an http:// or https:// URL without query, fragment or user");
   return text.replace(/\/+$/, "");
+}
+
+function parseRedisUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const sound =
+    url !== undefined && /^rediss?:$/.test(url.protocol) && url.hostname !== "" && /^(\/\d{0,3})?$/.test(url.pathname);
+  if (!sound || url.search !== "")
+    throw new RangeError("must be redis://host:port or rediss://host:port, without query");
+  return text;
 }
 
 function parseSwitch(text: string): boolean {

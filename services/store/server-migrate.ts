@@ -1,6 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { genesisHash } from "../core/change-chain.ts";
-import { type Migration, type MigrationRun, migrationNames, pendingMigrations, requireApplying } from "./migrations.ts";
+import {
+  type Migration,
+  type MigrationRun,
+  migrationNames,
+  pendingMigrations,
+  type RecordedMigration,
+  requireApplying,
+} from "./migrations.ts";
 import { StoreStartError } from "./start-error.ts";
 
 /** Longest wait for another server that is migrating, in seconds. */
@@ -29,9 +36,13 @@ export interface ServerSession {
  * Throws StoreStartError; see `pendingMigrations`.
  */
 export async function migrateServer(session: ServerSession, run: MigrationRun): Promise<readonly string[]> {
-  if ((await pendingOf(session, run)).length === 0 && (await hasHead(session))) return [];
+  // Before the lock another server may be in the middle of it.
+  const recorded = await recordedOf(session);
+  const settled =
+    recorded.every(({ finished }) => finished) && pendingMigrations(run.migrations, recorded).length === 0;
+  if (settled && (await hasHead(session))) return [];
   return session.locked(async () => {
-    const pending = await pendingOf(session, run);
+    const pending = pendingMigrations(run.migrations, await recordedOf(session));
     requireApplying(run, pending);
     if (pending.length > 0) await requireOurs(session);
     for (const one of pending) await applyOne(session, one);
@@ -45,16 +56,13 @@ export async function migrateServer(session: ServerSession, run: MigrationRun): 
   });
 }
 
-async function pendingOf(session: ServerSession, { migrations }: MigrationRun): Promise<readonly Migration[]> {
-  if (!(await session.tables()).includes("_prisma_migrations")) return migrations;
-  const recorded = await session.rows<{ name: string; checksum: string; unfinished: number | bigint }>(
+async function recordedOf(session: ServerSession): Promise<readonly RecordedMigration[]> {
+  if (!(await session.tables()).includes("_prisma_migrations")) return [];
+  const rows = await session.rows<{ name: string; checksum: string; unfinished: number | bigint }>(
     `SELECT migration_name AS name, checksum, CASE WHEN finished_at IS NULL THEN 1 ELSE 0 END AS unfinished
      FROM _prisma_migrations WHERE rolled_back_at IS NULL ORDER BY migration_name`,
   );
-  return pendingMigrations(
-    migrations,
-    recorded.map(({ name, checksum, unfinished }) => ({ name, checksum, finished: Number(unfinished) === 0 })),
-  );
+  return rows.map(({ name, checksum, unfinished }) => ({ name, checksum, finished: Number(unfinished) === 0 }));
 }
 
 /** A database with tables but no record of ours belongs to something else. */
