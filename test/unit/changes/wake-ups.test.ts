@@ -23,7 +23,7 @@ function server(revision = 5n) {
     },
     "test",
     {
-      store: { 
+      store: {
         onCommit(listener) {
           commit = listener;
         },
