@@ -17,6 +17,7 @@ import { AnswerSealer } from "./keyring/answer-sealer.ts";
 import { Keyring } from "./keyring/keyring.ts";
 import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
 import { loadPeppers } from "./keyring/peppers.ts";
+import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
 import { startTending } from "./keyring/tend-keys.ts";
 import { findTenant } from "./mutation/find-tenant.ts";
 import { logCalls } from "./rpc/call-record.ts";
@@ -84,6 +85,22 @@ export async function migrateStore(
   });
   await store.close();
   return applied;
+}
+
+/** Seals every secret of the store anew under the current master key; see keyring/rewrap.ts. */
+export async function rewrapStore(
+  config: ServerConfig,
+  { now, random }: Pick<AppDeps, "now" | "random">,
+  onProgress: (progress: RewrapProgress) => void,
+): Promise<RewrapProgress> {
+  const masterKeys = loadMasterKeys(config.masterKeyFile);
+  const log = { info() {}, error() {} };
+  const store = await openStore({ url: config.databaseUrl, migrate: false, clock: { now }, random, log });
+  try {
+    return await rewrapSecrets(store, masterKeys, random, onProgress);
+  } finally {
+    await store.close();
+  }
 }
 
 /** Opens the store, makes what a first start makes, and puts every service on its ports. Rejects if the start is refused. */

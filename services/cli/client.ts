@@ -1,11 +1,12 @@
+import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { loadClientConfig } from "../config.ts";
 import type { CliIo } from "./io.ts";
 
-/** A client of AdminService with the credential, server and tenant of the environment. */
-export function adminClient(io: CliIo): Client<typeof AdminService> {
+/** A client of a service with the credential, server and tenant of the environment. */
+export function serviceClient<S extends DescService>(service: S, io: CliIo): Client<S> {
   const { url, credential, tenant } = loadClientConfig(io.env);
   const identify: Interceptor = (next) => (request) => {
     request.header.set("authorization", `Bearer ${credential}`);
@@ -13,7 +14,12 @@ export function adminClient(io: CliIo): Client<typeof AdminService> {
     return next(request);
   };
   return createClient(
-    AdminService,
+    service,
     createConnectTransport({ baseUrl: url, httpVersion: "1.1", interceptors: [identify], defaultTimeoutMs: 30_000 }),
   );
+}
+
+/** The same of AdminService. */
+export function adminClient(io: CliIo): Client<typeof AdminService> {
+  return serviceClient(AdminService, io);
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import type { Environment } from "../config.ts";
 
 /** What a command may touch of the process. */
@@ -43,4 +44,9 @@ export async function readText(stream: NodeJS.ReadableStream): Promise<string> {
     chunks.push(bytes);
   }
   return Buffer.concat(chunks).toString("utf8").trim();
+}
+
+/** Reads a credential from a file, or from standard input if that is `-`. */
+export async function readCredential(io: CliIo, file: string): Promise<string> {
+  return file === "-" ? readText(io.stdin) : readFileSync(file, "utf8").trim();
 }

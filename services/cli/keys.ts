@@ -1,5 +1,4 @@
-import { readFileSync } from "node:fs";
-import { type DescMessage, type MessageInitShape, type MessageShape, toJson } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import {
@@ -16,7 +15,8 @@ import {
 import { type ApiKey, KeyStatus, RevocationReason, Visibility } from "../../gen/ichor/v1/api_key_pb.ts";
 import { VerificationCode, VerifyCredentialResponseSchema } from "../../gen/ichor/v1/verification_pb.ts";
 import { adminClient } from "./client.ts";
-import { type CliIo, CommandEnd, exitStatus, readText } from "./io.ts";
+import { type CliIo, CommandEnd, exitStatus, readCredential } from "./io.ts";
+import { nameOf, type Print, printer } from "./print.ts";
 import { parseSpan } from "./span.ts";
 
 /** Adds `keys issue|get|verify|rotate|end-grace|disable|enable|revoke|delete`. */
@@ -56,8 +56,7 @@ export function addKeysCommands(program: Command, io: CliIo): void {
     .option("--audience <audience>", "who asks")
     .option("--client-ip <address>", "address of the client")
     .action(async (options) => {
-      const credential =
-        options.credentialFile === "-" ? await readText(io.stdin) : readFileSync(options.credentialFile, "utf8").trim();
+      const credential = await readCredential(io, options.credentialFile);
       const response = await adminClient(io).verifyCredential({
         credential,
         requiredScopes: options.scope,
@@ -177,16 +176,6 @@ function parseLabel(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-type Print = <D extends DescMessage>(schema: D, message: MessageShape<D>, lines: readonly string[]) => void;
-
-/** Prints an answer: as protobuf JSON with `--json`, else as the given lines. */
-function printer(program: Command, io: CliIo): Print {
-  return (schema, message, lines) => {
-    const json = program.opts().json === true;
-    io.stdout.write(`${json ? JSON.stringify(toJson(schema, message)) : lines.join("\n")}\n`);
-  };
-}
-
 function keyLines(key: ApiKey | undefined): string[] {
   if (key === undefined) return [];
   return [
@@ -201,9 +190,4 @@ function keyLines(key: ApiKey | undefined): string[] {
         `secret      ${version.id}${version.graceEndTime === undefined ? "" : `, until ${timestampDate(version.graceEndTime).toISOString()}`}`,
     ),
   ];
-}
-
-/** The name of an enum's value, or its number if this version doesn't know it. */
-function nameOf(values: Readonly<Record<string, unknown>>, value: unknown): string {
-  return Object.keys(values).find((name) => values[name] === value) ?? String(value);
 }

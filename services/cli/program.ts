@@ -3,7 +3,11 @@ import { ConfigError } from "../config.ts";
 import { describeCallError, isCallError } from "./call-error.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { addKeysCommands } from "./keys.ts";
+import { addSecretsCommands } from "./secrets.ts";
 import { addServerCommands } from "./serve.ts";
+import { addSigningKeysCommands } from "./signing-keys.ts";
+import { addTenantsCommands } from "./tenants.ts";
+import { addTokensCommands } from "./tokens.ts";
 
 /** Runs one command line (without node and script) and gives its exit status. Never throws for a fault of the user. */
 export async function runCommandLine(args: readonly string[], io: CliIo): Promise<number> {
@@ -15,6 +19,10 @@ export async function runCommandLine(args: readonly string[], io: CliIo): Promis
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) });
   addServerCommands(program, io);
   addKeysCommands(program, io);
+  addTokensCommands(program, io);
+  addSigningKeysCommands(program, io);
+  addTenantsCommands(program, io);
+  addSecretsCommands(program, io);
   try {
     await program.parseAsync(args, { from: "user" });
     return exitStatus.ok;

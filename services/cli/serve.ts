@@ -72,7 +72,7 @@ async function migrate(json: boolean, { env, stdout }: CliIo): Promise<void> {
 }
 
 /** Tells what an operator can mend in one sentence, without a stack. */
-async function tellingStartFaults(start: () => Promise<void>): Promise<void> {
+export async function tellingStartFaults(start: () => Promise<void>): Promise<void> {
   try {
     await start();
   } catch (error) {

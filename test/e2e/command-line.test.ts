@@ -73,7 +73,9 @@ describe("ichor migrate", () => {
   it("says what it did, and that there was nothing to do", () => {
     const env = { ICHOR_DATA_DIR: `${folder.path}/other` };
     const migrate = (...options: string[]) => runIchor([...options, "migrate"], { cwd: folder.path, env }).stdout;
-    expect(JSON.parse(migrate("--json"))).toEqual({ applied: [expect.stringMatching(/^\d{14}_/)] });
+    const { applied } = JSON.parse(migrate("--json"));
+    expect(applied[0]).toMatch(/^\d{14}_init$/);
+    expect(applied).toEqual([...applied].sort());
     expect(migrate()).toBe("the schema was up to date\n");
   });
 });

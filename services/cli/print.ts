@@ -1,0 +1,24 @@
+import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Command } from "commander";
+import type { CliIo } from "./io.ts";
+
+export type Print = <D extends DescMessage>(schema: D, message: MessageShape<D>, lines: readonly string[]) => void;
+
+/** Prints an answer: as protobuf JSON with `--json`, else as the given lines. */
+export function printer(program: Command, io: CliIo): Print {
+  return (schema, message, lines) => {
+    const json = program.opts().json === true;
+    io.stdout.write(`${json ? JSON.stringify(toJson(schema, message)) : lines.join("\n")}\n`);
+  };
+}
+
+/** The name of an enum's value, or its number if this version doesn't know it. */
+export function nameOf(values: Readonly<Record<string, unknown>>, value: unknown): string {
+  return Object.keys(values).find((name) => values[name] === value) ?? String(value);
+}
+
+/** A time as ISO 8601, `-` if it isn't set. */
+export function timeText(time: Timestamp | undefined): string {
+  return time === undefined ? "-" : timestampDate(time).toISOString();
+}
