@@ -11,10 +11,10 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 /** Databases that a Prisma client is generated for. */
 const providers = ["sqlite", "postgresql", "mysql", "cockroachdb"];
 
-/** Folders that hold nothing but what is generated. */
+/** Folders that hold what is generated, and nothing else but the files that are written by hand. */
 const outputs = [
   { folder: "gen", generate: generateCode },
-  { folder: "docs/reference", generate: (target) => generateDocs(root, target) },
+  { folder: "docs/reference", generate: (target) => generateDocs(root, target), byHand: ["tokens.md"] },
 ];
 
 const check = process.argv.includes("--check");
@@ -22,9 +22,9 @@ const check = process.argv.includes("--check");
 const made = mkdtempSync(join(root, ".build-gen-"));
 try {
   const stale = [];
-  for (const { folder, generate } of outputs) {
+  for (const { folder, generate, byHand = [] } of outputs) {
     await generate(join(made, folder));
-    const names = differences(join(root, folder), join(made, folder));
+    const names = differences(join(root, folder), join(made, folder)).filter((name) => !byHand.includes(name));
     if (!check) replace(folder, names);
     stale.push(...names.map((name) => `  ${folder}/${name}`));
   }

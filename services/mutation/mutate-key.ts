@@ -48,11 +48,13 @@ export async function mutateKey<M extends DescMethodUnary>(
       const nowMs = deps.now();
       const before = await tx.getKey(keyId);
       if (before === undefined || before.tenantId !== call.tenantId) throw keyNotFound();
-      requireMayTouch(call.caller, before, mayTouch);
+      // Who presented the very key covers what it has, but can't change that beyond what it covers by itself.
+      if (mutation.event === "changed") mayTouch(call.caller, before.scopes);
+      else requireMayTouch(call.caller, before, mayTouch);
       const changed = await mutation.change(before, nowMs, tx);
       if (changed === before) return { result: mutation.respond(before, revision - 1n, nowMs), unchanged: true };
       const after = changed && { ...changed, revision };
-      if (after !== undefined) mayTouch(call.caller, after.scopes);
+      if (after !== undefined && mutation.event === "changed") mayTouch(call.caller, after.scopes);
       await requireRootRemains(tx, before, after, nowMs);
       if (after === undefined) {
         if (leavesTombstone(before)) await tx.insertImportTombstones(before, nowMs);

@@ -283,7 +283,7 @@ export const SelfService: GenService<{
    * RotateSelf gives the caller's key a new secret and shows the new credential, this once; the key's id stays.
    * Success: the new secret verifies at once, the one that was presented until the end of the grace period.
    * Idempotency: by `request_id`, also with the secret that it superseded; without it each call makes another secret.
-   * Reasons: SECRET_SUPERSEDED, SELF_ROTATION_NOT_ALLOWED, CREDENTIAL_KIND_NOT_ALLOWED, TOO_MANY_SECRET_VERSIONS, REQUEST_ID_REUSED.
+   * Reasons: SECRET_SUPERSEDED, SELF_ROTATION_NOT_ALLOWED, CREDENTIAL_KIND_NOT_ALLOWED, KEY_KIND_NOT_ALLOWED, TOO_MANY_SECRET_VERSIONS, REQUEST_ID_REUSED.
    * Callers: any key.
    *
    * @generated from rpc ichor.v1.SelfService.RotateSelf

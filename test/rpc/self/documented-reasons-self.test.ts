@@ -36,6 +36,11 @@ describe("RotateSelf", () => {
     return self((await issueKey(t, {}, "strict")).credential).rotateSelf({});
   });
   documented("RotateSelf", "CREDENTIAL_KIND_NOT_ALLOWED", async () => self(await publicKey()).rotateSelf({}));
+  documented("RotateSelf", "KEY_KIND_NOT_ALLOWED", async () => {
+    const raw = "a key that another system made";
+    await t.admin().importApiKey({ secret: { case: "raw", value: raw }, name: "imported" });
+    return self(raw).rotateSelf({});
+  });
   documented("RotateSelf", "TOO_MANY_SECRET_VERSIONS", async () => {
     let { credential } = await issueKey(t);
     for (let i = 1; i < 10; i++) credential = (await self(credential).rotateSelf({})).credential;
