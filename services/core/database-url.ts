@@ -20,7 +20,7 @@ export interface ServerDatabase {
   readonly caFile?: string;
   readonly certFile?: string;
   readonly keyFile?: string;
-  /** Most connections of this process, 2 to 200. */
+  /** Most connections of this process, 3 to 200. */
   readonly connectionsMax: number;
 }
 
@@ -89,8 +89,8 @@ function parametersOf(given: URLSearchParams, host: string) {
     throw new RangeError("must have a sslmode other than disable for its certificates");
   }
   const limit = given.get("connection_limit") ?? String(connectionsDefault);
-  if (!/^\d{1,3}$/.test(limit) || Number(limit) < 2 || Number(limit) > 200) {
-    throw new RangeError("must have a connection_limit from 2 to 200");
+  if (!/^\d{1,3}$/.test(limit) || Number(limit) < 3 || Number(limit) > 200) {
+    throw new RangeError("must have a connection_limit from 3 to 200");
   }
   const { caFile, certFile, keyFile } = files;
   return {

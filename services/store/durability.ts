@@ -53,6 +53,7 @@ export const mysqlSettingNames = [
   "binlog_format",
   "sync_binlog",
   "read_only",
+  "sql_mode",
 ];
 
 export function mysqlDurability(settings: DatabaseSettings): Durability {
@@ -61,6 +62,10 @@ export function mysqlDurability(settings: DatabaseSettings): Durability {
     [
       [!isSupportedMysql(version), "the server must be MariaDB 10.6 or MySQL 8.0.17, or later"],
       [settings.read_only === "ON", "the server is read-only"],
+      [
+        !/STRICT_(TRANS|ALL)_TABLES/.test(settings.sql_mode ?? ""),
+        "sql_mode isn't strict: values that don't fit would be cut",
+      ],
       [flush === "0", "innodb_flush_log_at_trx_commit is 0: set it to 1"],
       [logged === "ON" && settings.binlog_format === "STATEMENT", "binlog_format is STATEMENT: set it to ROW"],
     ],

@@ -15,7 +15,7 @@ export const keySql = `
   WHERE k.id = ?
   ORDER BY v.number DESC`;
 
-/** For one digest: the statement is prepared once, and there are few live peppers to look under. */
+/** For one digest, as there are few live peppers to look under. */
 export const digestSql = `SELECT key_id AS "keyId", digest FROM secret_version WHERE tenant_id = ? AND digest = ?`;
 
 export const headSql = `SELECT revision, hash, store_epoch AS "storeEpoch" FROM store_head WHERE id = 'head'`;

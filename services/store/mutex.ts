@@ -1,3 +1,6 @@
+/** Longest wait of a mutation for its turn to write, in ms, this process's queue included. */
+export const lockWaitMsDefault = 5_000;
+
 /** Gives a lock back; further calls do nothing. */
 export type Release = () => void;
 

@@ -1,8 +1,8 @@
-import type { Pool } from "mariadb";
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import { changesSql, digestSql, forMysql, headSql, keySql } from "./hot-read-sql.ts";
+import type { MysqlPool } from "./mysql-pool.ts";
 import type { HotReads, KeyOfDigest } from "./port.ts";
 import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow } from "./rows.ts";
 
@@ -13,11 +13,14 @@ const statements = {
   changes: forMysql(changesSql),
 };
 
+/** Digests in one statement. */
+const digestsMax = 500;
+
 /** The hot reads, by statements that each connection prepares once. */
 export class MysqlReads implements HotReads {
-  readonly #pool: Pool;
+  readonly #pool: MysqlPool;
 
-  constructor(pool: Pool) {
+  constructor(pool: MysqlPool) {
     this.#pool = pool;
   }
 
@@ -26,10 +29,19 @@ export class MysqlReads implements HotReads {
   }
 
   async keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]> {
-    const found = digests.map((digest) =>
-      this.#pool.execute<KeyOfDigest[]>(statements.digest, [tenantId, Buffer.from(digest)]),
-    );
-    return (await Promise.all(found)).flat();
+    const [digest] = digests;
+    if (digest === undefined) return [];
+    if (digests.length === 1) {
+      return this.#pool.execute<KeyOfDigest[]>(statements.digest, [tenantId, Buffer.from(digest)]);
+    }
+    const found: KeyOfDigest[] = [];
+    for (let at = 0; at < digests.length; at += digestsMax) {
+      const some = digests.slice(at, at + digestsMax).map((one) => Buffer.from(one));
+      const sql = statements.digest.replace("digest = ?", `digest IN (${some.map(() => "?").join(", ")})`);
+      // Not prepared: lists have many lengths.
+      found.push(...(await this.#pool.query<KeyOfDigest[]>(sql, [tenantId, ...some])));
+    }
+    return found;
   }
 
   async head(): Promise<Head> {

@@ -5,13 +5,14 @@ import type { MigrationRun } from "./migrations.ts";
 import { createMysqlPool } from "./mysql-pool.ts";
 import { openMysqlSession } from "./mysql-session.ts";
 import type { PrismaBackend } from "./prisma-store.ts";
+import type { ServerLimits } from "./server-limits.ts";
 import { migrateServer } from "./server-migrate.ts";
 
 /** Opens a store on MySQL or MariaDB; gives the migrations that were applied, too. Throws StoreStartError. */
 export async function openMysql(
   database: ServerDatabase,
   run: MigrationRun,
-  lockWaitMs: number,
+  limits: ServerLimits,
   { log }: Pick<StoreDeps, "log">,
 ): Promise<{ readonly backend: PrismaBackend; readonly applied: readonly string[] }> {
   const session = await openMysqlSession(database);
@@ -28,5 +29,5 @@ export async function openMysql(
     await session.close();
   }
   const { mysqlBackend } = await import("./prisma-mysql.ts");
-  return { backend: mysqlBackend(createMysqlPool(database, lockWaitMs), lockWaitMs), applied };
+  return { backend: mysqlBackend(createMysqlPool(database, limits), limits), applied };
 }

@@ -5,13 +5,14 @@ import type { MigrationRun } from "./migrations.ts";
 import { createPostgresPool } from "./postgres-pool.ts";
 import { openPostgresSession } from "./postgres-session.ts";
 import type { PrismaBackend } from "./prisma-store.ts";
+import type { ServerLimits } from "./server-limits.ts";
 import { migrateServer, type ServerSession } from "./server-migrate.ts";
 
 /** Opens a store on PostgreSQL or CockroachDB; gives the migrations that were applied, too. Throws StoreStartError. */
 export async function openPostgres(
   database: ServerDatabase,
   run: MigrationRun,
-  lockWaitMs: number,
+  limits: ServerLimits,
   { log }: Pick<StoreDeps, "log">,
 ): Promise<{ readonly backend: PrismaBackend; readonly applied: readonly string[] }> {
   const session = await openPostgresSession(database);
@@ -25,7 +26,7 @@ export async function openPostgres(
     await session.close();
   }
   const { postgresBackend } = await import("./prisma-postgres.ts");
-  const backend = await postgresBackend(database, createPostgresPool(database, lockWaitMs), lockWaitMs);
+  const backend = await postgresBackend(database, createPostgresPool(database, limits), limits);
   return { backend, applied };
 }
 

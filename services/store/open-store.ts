@@ -5,7 +5,8 @@ import { openMysql } from "./open-mysql.ts";
 import { openPostgres } from "./open-postgres.ts";
 import type { Store } from "./port.ts";
 import type { PrismaBackend } from "./prisma-store.ts";
-import { lockWaitMsDefault, SqliteConnections } from "./sqlite-connections.ts";
+import { type ServerLimits, serverLimitsDefault } from "./server-limits.ts";
+import { SqliteConnections } from "./sqlite-connections.ts";
 import { migrateSqlite } from "./sqlite-migrate.ts";
 import { StoreStartError } from "./start-error.ts";
 
@@ -18,6 +19,8 @@ export interface StoreOptions extends StoreDeps {
   readonly onMigrated?: (names: readonly string[]) => void;
   /** Longest wait for the write lock, in ms; default 5000. */
   readonly lockWaitMs?: number;
+  /** Other bounds for a database server than the default ones. */
+  readonly serverLimits?: Partial<ServerLimits>;
   /** Other migrations than the checked-in ones, for tests. */
   readonly migrationsFolder?: string;
 }
@@ -42,7 +45,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
 }
 
 function openBackend(target: DatabaseTarget, options: StoreOptions): Promise<OpenBackend> {
-  const lockWaitMs = options.lockWaitMs ?? lockWaitMsDefault;
+  const limits = {
+    ...serverLimitsDefault,
+    ...options.serverLimits,
+    ...(options.lockWaitMs !== undefined && { lockWaitMs: options.lockWaitMs }),
+  };
   const run: MigrationRun = {
     migrations: readMigrations(options.migrationsFolder ?? migrationsFolder(target.provider)),
     apply: options.migrate,
@@ -50,12 +57,12 @@ function openBackend(target: DatabaseTarget, options: StoreOptions): Promise<Ope
   };
   switch (target.provider) {
     case "sqlite":
-      return openSqlite(target.path, run, lockWaitMs);
+      return openSqlite(target.path, run, limits.lockWaitMs);
     case "postgresql":
     case "cockroachdb":
-      return openPostgres(target, run, lockWaitMs, options);
+      return openPostgres(target, run, limits, options);
     case "mysql":
-      return openMysql(target, run, lockWaitMs, options);
+      return openMysql(target, run, limits, options);
   }
 }
 

@@ -1,11 +1,14 @@
 import type { Socket } from "node:net";
 import { type ClientConfig, Pool, types } from "pg";
 import type { ServerDatabase } from "../core/database-url.ts";
-import { connectMsMax, idleMsMax, silenceMsMax, statementMsMax } from "./server-limits.ts";
+import { idleMsOf, type ServerLimits, serverLimitsDefault } from "./server-limits.ts";
 import { serverTlsOf } from "./server-tls.ts";
 
 /** How a connection of its own is made. */
-export function postgresClientConfig(database: ServerDatabase): ClientConfig {
+export function postgresClientConfig(
+  database: ServerDatabase,
+  { connectMs }: Pick<ServerLimits, "connectMs"> = serverLimitsDefault,
+): ClientConfig {
   const ssl = serverTlsOf(database);
   return {
     host: database.host,
@@ -14,20 +17,20 @@ export function postgresClientConfig(database: ServerDatabase): ClientConfig {
     password: database.password,
     database: database.database,
     application_name: "ichor",
-    connectionTimeoutMillis: connectMsMax,
+    connectionTimeoutMillis: connectMs,
     keepAlive: true,
     ssl: ssl ?? false,
   };
 }
 
 /** The connections of this process to PostgreSQL or what speaks its protocol. */
-export function createPostgresPool(database: ServerDatabase, lockWaitMs: number): Pool {
+export function createPostgresPool(database: ServerDatabase, limits: ServerLimits): Pool {
   const pool = new Pool({
-    ...postgresClientConfig(database),
+    ...postgresClientConfig(database, limits),
     max: database.connectionsMax,
-    idleTimeoutMillis: idleMsMax,
-    statement_timeout: statementMsMax,
-    lock_timeout: lockWaitMs,
+    idleTimeoutMillis: idleMsOf(limits),
+    statement_timeout: limits.statementMs,
+    lock_timeout: limits.lockWaitMs,
     // CockroachDB knows no weaker level than its own, and its conflicts are retried.
     ...(database.provider === "postgresql" && { options: "-c default_transaction_isolation=read\\ committed" }),
   });
@@ -35,7 +38,9 @@ export function createPostgresPool(database: ServerDatabase, lockWaitMs: number)
   pool.on("error", () => {});
   pool.on("connect", (client) => {
     const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
-    stream.setTimeout(silenceMsMax, () => stream.destroy(new Error("Connection terminated: the database is silent")));
+    stream.setTimeout(limits.silenceMs, () =>
+      stream.destroy(new Error("Connection terminated: the database is silent")),
+    );
   });
   return pool;
 }

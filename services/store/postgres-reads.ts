@@ -6,11 +6,11 @@ import { changesSql, digestSql, forPostgres, headSql, keySql } from "./hot-read-
 import type { HotReads, KeyOfDigest } from "./port.ts";
 import { postgresTypes } from "./postgres-pool.ts";
 import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow } from "./rows.ts";
-import { statementMsMax } from "./server-limits.ts";
+import type { ServerLimits } from "./server-limits.ts";
 
 const statements = {
   ichor_key: forPostgres(keySql),
-  ichor_digest: forPostgres(digestSql),
+  ichor_digests: forPostgres(digestSql.replace("digest = ?", "digest = ANY(?)")),
   ichor_head: forPostgres(headSql),
   ichor_changes: forPostgres(changesSql),
 };
@@ -18,9 +18,11 @@ const statements = {
 /** The hot reads, by statements that each connection prepares once. */
 export class PostgresReads implements HotReads {
   readonly #pool: Pool;
+  readonly #limits: ServerLimits;
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool, limits: ServerLimits) {
     this.#pool = pool;
+    this.#limits = limits;
   }
 
   async getKey(id: KeyId): Promise<ApiKey | undefined> {
@@ -28,8 +30,7 @@ export class PostgresReads implements HotReads {
   }
 
   async keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]> {
-    const found = digests.map((digest) => this.#rows<KeyOfDigest>("ichor_digest", [tenantId, Buffer.from(digest)]));
-    return (await Promise.all(found)).flat();
+    return this.#rows<KeyOfDigest>("ichor_digests", [tenantId, digests.map((digest) => Buffer.from(digest))]);
   }
 
   async head(): Promise<Head> {
@@ -49,7 +50,7 @@ export class PostgresReads implements HotReads {
       text: statements[name],
       values: [...values],
       types: postgresTypes,
-      ...({ query_timeout: statementMsMax + 1_000 } as object),
+      ...({ query_timeout: this.#limits.silenceMs } as object),
     });
     return rows;
   }

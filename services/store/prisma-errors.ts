@@ -41,10 +41,12 @@ function isUnavailable(error: unknown): boolean {
 
 function failureOf(error: unknown): ServerFailure | undefined {
   if (error instanceof MutexTimeout || error instanceof DatabaseGone) return "unavailable";
-  if (isDriverAdapterError(error)) return failureOfAdapter(error);
+  if (error instanceof Error && isDriverAdapterError(error)) return failureOfAdapter(error);
   if (error instanceof Prisma.PrismaClientKnownRequestError) {
     if (error.code === "P2034") return "conflict";
-    return unavailablePrismaCodes.has(error.code) ? "unavailable" : failureOf(error.meta?.driverAdapterError);
+    if (unavailablePrismaCodes.has(error.code)) return "unavailable";
+    // Errors of sockets come without an adapter's, under their own code.
+    return failureOf(error.meta?.driverAdapterError) ?? serverFailureOf(error);
   }
   if (error instanceof TypeError && /database connection is not open/.test(error.message)) return "unavailable";
   return unavailableSqlite.test(sqliteCode(error)) ? "unavailable" : serverFailureOf(error);

@@ -8,6 +8,7 @@ import { takeRevision } from "./prisma-head.ts";
 import { serverTransactions } from "./prisma-server.ts";
 import type { PrismaBackend } from "./prisma-store.ts";
 import { type KeyWithVersionRow, keyOfRows } from "./rows.ts";
+import type { ServerLimits } from "./server-limits.ts";
 
 const [beforeId = "", afterId = ""] = keySql.split("?");
 
@@ -15,7 +16,7 @@ const [beforeId = "", afterId = ""] = keySql.split("?");
 export async function postgresBackend(
   { provider }: ServerDatabase,
   pool: Pool,
-  lockWaitMs: number,
+  limits: ServerLimits,
 ): Promise<PrismaBackend> {
   const generated =
     provider === "cockroachdb"
@@ -26,10 +27,10 @@ export async function postgresBackend(
   const client = new Client({ adapter: new PrismaPg(pool) });
   return {
     client,
-    hotReads: new PostgresReads(pool),
+    hotReads: new PostgresReads(pool, limits),
     keyInTransaction: async (db, id) =>
       keyOfRows(await db.$queryRaw<KeyWithVersionRow[]>(Prisma.sql([beforeId, afterId], id))),
-    transact: serverTransactions(client, lockWaitMs, takeRevision),
+    transact: serverTransactions(client, limits, takeRevision),
     close: async () => {
       await client.$disconnect();
       if (!pool.ended) await pool.end();

@@ -5,7 +5,7 @@ import { isConflict } from "./prisma-errors.ts";
 import type { Db } from "./prisma-reads.ts";
 import { type PrismaBackend, transactionMsMax } from "./prisma-store.ts";
 import { retryConflicts } from "./retry-conflicts.ts";
-import { connectMsMax, revisionLanes } from "./server-limits.ts";
+import { revisionLanes, type ServerLimits } from "./server-limits.ts";
 
 /**
  * Transactions on a database server. Few at once: each locks the head row, so that more would only queue in the
@@ -13,7 +13,7 @@ import { connectMsMax, revisionLanes } from "./server-limits.ts";
  */
 export function serverTransactions(
   client: PrismaClient,
-  lockWaitMs: number,
+  { lockWaitMs, connectMs }: ServerLimits,
   takeRevision: (db: Db) => Promise<Head>,
 ): PrismaBackend["transact"] {
   const lanes = new Mutex(revisionLanes);
@@ -24,7 +24,7 @@ export function serverTransactions(
       const once = () =>
         client.$transaction(async (db) => work(db, await takeRevision(db)), {
           // The pool bounds the wait itself; this only stands behind it.
-          maxWait: connectMsMax * 2,
+          maxWait: connectMs * 2,
           timeout: transactionMsMax,
         });
       return await retryConflicts(once, isConflict, deadlineMs);

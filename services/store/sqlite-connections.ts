@@ -5,9 +5,6 @@ import { Mutex, type Release } from "./mutex.ts";
 import { retryBusy, sqliteCode } from "./sqlite-busy.ts";
 import { StoreStartError } from "./start-error.ts";
 
-/** Longest wait for the write lock, this process's queue included. */
-export const lockWaitMsDefault = 5_000;
-
 /**
  * WAL pages (4 KiB) after which they are moved into the database. Four times SQLite's default: an import touches pages
  * all over the indexes, and each checkpoint writes every one of them.

@@ -52,8 +52,8 @@ describe("a database URL", () => {
     ["postgresql://u:secret@localhost/ichor?sslmode=prefer", /sslmode of disable, require/],
     ["postgresql://u:secret@db/ichor?sslcert=/c.pem", /sslcert and sslkey together/],
     ["postgresql://u:secret@localhost/ichor?sslrootcert=/ca.pem", /sslmode other than disable/],
-    ["postgresql://u:secret@localhost/ichor?connection_limit=1", /from 2 to 200/],
-    ["postgresql://u:secret@localhost/ichor?connection_limit=1e2", /from 2 to 200/],
+    ["postgresql://u:secret@localhost/ichor?connection_limit=2", /from 3 to 200/],
+    ["postgresql://u:secret@localhost/ichor?connection_limit=1e2", /from 3 to 200/],
   ])("is refused without being quoted: %s", (text, message) => {
     const parse = () => parseDatabaseUrl(text);
     expect(parse).toThrow(RangeError);

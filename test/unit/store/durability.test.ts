@@ -17,6 +17,7 @@ const mysql = {
   binlog_format: "ROW",
   sync_binlog: "1",
   read_only: "OFF",
+  sql_mode: "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION",
 };
 
 describe("settings of PostgreSQL", () => {
@@ -56,6 +57,7 @@ describe("settings of MySQL and MariaDB", () => {
     [{ innodb_flush_log_at_trx_commit: "0" }, /innodb_flush_log_at_trx_commit is 0/],
     [{ binlog_format: "STATEMENT" }, /binlog_format/],
     [{ read_only: "ON" }, /read-only/],
+    [{ sql_mode: "ANSI_QUOTES" }, /strict/],
   ])(
     "are refused where a killed process loses what was acknowledged, or nothing can be written: %o",
     (change, message) => {
