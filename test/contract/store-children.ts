@@ -23,7 +23,7 @@ export interface Said {
 
 /** Starts one and waits until it has loaded its code. */
 export async function startStoreChild(
-  mode: "start" | "write",
+  mode: "start" | "write" | "crowd",
   url: string,
   dataDir: string,
   count = 0,

@@ -17,7 +17,7 @@ const say = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 
 say("ready");
 await once(process.stdin, "data");
-await { start, write }[mode]();
+await { start, write, crowd }[mode]();
 process.stdin.destroy();
 
 /** The whole first start, master key included. */
@@ -34,7 +34,19 @@ async function start() {
 /** Mutations one after the other, each told once it is acknowledged. */
 async function write() {
   const store = await openStore({ url, migrate: false, ...deps });
-  for (let i = 0; i < Number(count); i++) {
+  await mutate(store, Number(count));
+  await store.close();
+}
+
+/** The same by twenty at once. */
+async function crowd() {
+  const store = await openStore({ url, migrate: false, ...deps });
+  await Promise.all(Array.from({ length: 20 }, () => mutate(store, Number(count) / 20)));
+  await store.close();
+}
+
+async function mutate(store, times) {
+  for (let i = 0; i < times; i++) {
     const tenantId = newId("ten", Date.now(), randomBytes(10));
     const { revision } = await store.mutate(async () => ({
       result: undefined,
@@ -43,5 +55,4 @@ async function write() {
     }));
     say({ revision: String(revision), tenantId });
   }
-  await store.close();
 }
