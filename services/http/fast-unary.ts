@@ -1,10 +1,11 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import { create } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
 import type { Log } from "../rpc/log.ts";
-import type { MethodRegistry, UnaryMethod } from "../rpc/method-registry.ts";
+import { type MethodRegistry, openRequestBytesMax, type UnaryMethod } from "../rpc/method-registry.ts";
 import { addressOf, endUnreadStream } from "../rpc/node-handler.ts";
-import type { Pipeline } from "../rpc/pipeline.ts";
+import type { Pipeline, Screened } from "../rpc/pipeline.ts";
 import { decodeRequest, envelopeBytes, unknownCompression, unwrapEnvelope } from "../rpc/request-message.ts";
 import { readBody } from "./read-body.ts";
 import { UnaryCarrier } from "./unary-carrier.ts";
@@ -56,7 +57,8 @@ export function createFastUnary({ registry, pipeline, log }: FastUnaryDeps): Fas
     const timeout = headers[protocol.timeoutHeader];
     if (timeout === undefined) return { method, protocol, timeoutMs: undefined };
     const timeoutMs = typeof timeout === "string" ? protocol.timeoutMs(timeout) : undefined;
-    return timeoutMs === undefined ? undefined : { method, protocol, timeoutMs };
+    // Without time left, it is the other's to say what else is wrong.
+    return timeoutMs === undefined || timeoutMs <= 0 ? undefined : { method, protocol, timeoutMs };
   }
 
   function serve(
@@ -65,12 +67,13 @@ export function createFastUnary({ registry, pipeline, log }: FastUnaryDeps): Fas
     carrier: UnaryCarrier,
     send: (answer: UnaryAnswer) => void,
   ): void {
-    const refuse = (thrown: unknown) => protocol.failure(pipeline.refuse(method.name, false, carrier, thrown));
+    const refuse = (thrown: unknown, screened?: Screened) =>
+      protocol.failure(pipeline.refuse(method.name, false, carrier, thrown, screened));
     const answerTo = async (bytes: Uint8Array): Promise<UnaryAnswer> => {
+      const decode = () => decodeRequest(method.desc.input, messageOf(bytes, method, protocol), protocol.json);
       try {
-        const request = decodeRequest(method.desc.input, messageOf(bytes, method, protocol), protocol.json);
         // What the pipeline rejects with is recorded and ready to be sent.
-        const call = pipeline.unary(method, request, carrier);
+        const call = pipeline.unary(method, decode, carrier);
         return await call.then(
           (answer) => protocol.success(method.desc, create(method.desc.output, answer)),
           protocol.failure,
@@ -79,13 +82,31 @@ export function createFastUnary({ registry, pipeline, log }: FastUnaryDeps): Fas
         return refuse(thrown);
       }
     };
+    // Asked at most once, and only for what is large or faulty; undefined: the caller has been refused.
+    let screening: Promise<Screened | undefined> | undefined;
+    const screen = () => {
+      screening ??= pipeline.screen(method, carrier).catch((error: ConnectError) => {
+        send(protocol.failure(error));
+        return undefined;
+      });
+      return screening;
+    };
+    const fault = async (thrown: unknown): Promise<void> => {
+      const screened = await screen();
+      if (screened !== undefined) send(refuse(thrown, screened));
+    };
     const notDelivered = (err: unknown) => log.error({ method: method.name, err }, "answer not delivered");
-    const limits = { bodyBytesMax: bodyBytesMax(method, protocol), requestBytesMax: method.requestBytesMax };
+    const limits = {
+      bodyBytesMax: bodyBytesMax(method, protocol),
+      requestBytesMax: method.requestBytesMax,
+      unscreenedBytesMax: openRequestBytesMax,
+    };
     readBody(
       body,
       limits,
+      async () => (await screen()) !== undefined,
       (bytes) => void answerTo(bytes).then(send).catch(notDelivered),
-      (thrown) => send(refuse(thrown)),
+      (thrown) => void fault(thrown).catch(notDelivered),
     );
   }
 

@@ -8,6 +8,8 @@ export interface BodyLimits {
   readonly bodyBytesMax: number;
   /** Largest message, as the error tells it. */
   readonly requestBytesMax: number;
+  /** What is read of a body before it is known who sends it, in bytes. */
+  readonly unscreenedBytesMax: number;
 }
 
 /** A request of HTTP/1.1, or a stream of HTTP/2, which ends when it is aborted as if it were whole. */
@@ -15,17 +17,20 @@ type BodySource = Readable & { readonly aborted: boolean };
 
 /**
  * Reads a whole body and calls exactly one of the two, once: without promises, since most bodies come in one piece.
- * Faults: REQUEST_TOO_LARGE, DEADLINE_EXCEEDED after 30 s, and CANCELED for one that ends early.
+ * Faults: REQUEST_TOO_LARGE, DEADLINE_EXCEEDED after 30 s, and CANCELED for one that ends early. Neither is called if
+ * `screen`, which is asked before the rest of a large body is read, says no: it has answered then.
  */
 export function readBody(
   source: BodySource,
-  { bodyBytesMax, requestBytesMax }: BodyLimits,
+  { bodyBytesMax, requestBytesMax, unscreenedBytesMax }: BodyLimits,
+  screen: () => Promise<boolean>,
   whole: (bytes: Uint8Array) => void,
   faulty: (thrown: unknown) => void,
 ): void {
   let chunks: Buffer[] | undefined;
   let first: Buffer | undefined;
   let size = 0;
+  let screened = false;
 
   const onData = (chunk: Buffer): void => {
     size += chunk.length;
@@ -33,6 +38,10 @@ export function readBody(
     else if (first === undefined) first = chunk;
     else if (chunks === undefined) chunks = [first, chunk];
     else chunks.push(chunk);
+    if (size <= unscreenedBytesMax || screened) return;
+    screened = true;
+    source.pause();
+    void screen().then((passes) => (passes ? source.resume() : stop()));
   };
   const onEnd = (): void => {
     if (source.aborted) onClose();

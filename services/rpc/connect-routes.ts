@@ -18,7 +18,7 @@ import {
   type UnaryMethod,
 } from "./method-registry.ts";
 import type { Pipeline } from "./pipeline.ts";
-import { guardRequest, type Refuse } from "./request-guard.ts";
+import { guardRequest, type Refuse, type Screen } from "./request-guard.ts";
 
 /** Address of the peer of the connection, without port; the transport sets it. */
 export const peerAddressKey = createContextKey("", { description: "peer address" });
@@ -52,12 +52,14 @@ function addUnary(router: ConnectRouter, method: UnaryMethod, pipeline: Pipeline
   const { name, desc, requestBytesMax } = method;
   router.rpc(
     desc,
-    (request, context) => pipeline.unary(method, request, carrierOf(context)),
+    (request, context) => pipeline.unary(method, () => request, carrierOf(context)),
     methodOptions(requestBytesMax),
   );
   wrapLast(router, (handle) => {
-    const refuse: Refuse = (request, thrown) => pipeline.refuse(name, false, carrierOfRequest(request), thrown);
-    return plainGrpcMessages(guardRequest(handle, { desc, requestBytesMax, compressions, refuse }));
+    const screen: Screen = (request) => pipeline.screen(method, carrierOfRequest(request));
+    const refuse: Refuse = (request, thrown, screened) =>
+      pipeline.refuse(name, false, carrierOfRequest(request), thrown, screened);
+    return plainGrpcMessages(guardRequest(handle, { desc, requestBytesMax, compressions, screen, refuse }));
   });
 }
 

@@ -15,7 +15,7 @@ const mebibyte = 1024 * 1024;
 /** The largest request of a method that isn't named below, in bytes of the message, after decompression. */
 export const requestBytesDefault = mebibyte;
 
-/** The largest request of an open method. */
+/** The largest request that anyone may send: to an open method, or to one about the credential that it is called with. */
 export const openRequestBytesMax = 64 * 1024;
 
 const requestBytesMaxOf: Readonly<Record<string, number>> = {
@@ -107,7 +107,7 @@ export function scopedService<S extends DescService>(service: S, methods: UnaryM
       desc,
       run,
       access,
-      requestBytesMax: requestBytesMaxOf[name] ?? requestBytesDefault,
+      requestBytesMax: "holder" in access ? openRequestBytesMax : (requestBytesMaxOf[name] ?? requestBytesDefault),
       hot: hotMethods.has(name),
     };
   });

@@ -44,23 +44,36 @@ export interface PipelineDeps {
  * 5. authentication: CREDENTIAL_MISSING, CREDENTIAL_REFUSED;
  * 6. acting tenant: TENANT_NOT_ALLOWED, TENANT_NOT_FOUND;
  * 7. authorisation: SCOPE_MISSING;
- * 8. the method.
+ * 8. the request is decoded: only here, since a few bytes of a stranger can be made to cost seconds;
+ * 9. the method.
  *
  * Open methods (health, reflection) have steps 1 and 2 only: health must answer while the server drains.
  */
 export interface Pipeline {
-  /** Runs a unary method. Rejects with a ConnectError that is ready to be sent, always. */
+  /** Runs a unary method on what `decode` gives. Rejects with a ConnectError that is ready to be sent, always. */
   unary<M extends DescMethodUnary>(
     method: UnaryMethod<M>,
-    request: MessageShape<M["input"]>,
+    decode: () => MessageShape<M["input"]>,
     carrier: Carrier,
   ): Promise<MessageInitShape<M["output"]>>;
+  /**
+   * Asks the checks before the request (3, 5, 6, 7), for a transport that would have to hold much of a body, or to work
+   * on it, before `unary`, which asks them again: a key may end while a body comes. Rejects as `unary`; what passes
+   * isn't recorded.
+   */
+  screen(method: UnaryMethod, carrier: Carrier): Promise<Screened>;
   /** Runs an open method. Rejects with a ConnectError. */
   open<T>(method: string, carrier: Carrier, run: () => Promise<T>): Promise<T>;
   /** Runs an open streaming method. Throws ConnectErrors. */
   openStream<T>(method: string, carrier: Carrier, run: () => AsyncIterable<T>): AsyncIterable<T>;
   /** Records a call that its transport refuses before the method, and gives the error to send. */
-  refuse(method: string, open: boolean, carrier: Carrier, thrown: unknown): ConnectError;
+  refuse(method: string, open: boolean, carrier: Carrier, thrown: unknown, screened?: Screened): ConnectError;
+}
+
+/** Who calls, and where: what is known of a call before its request. */
+export interface Screened {
+  readonly caller: Caller;
+  readonly tenantId: TenantId;
 }
 
 /** What the pipeline has learnt of a call so far. */
@@ -80,15 +93,16 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   async function unary<M extends DescMethodUnary>(
     method: UnaryMethod<M>,
-    request: MessageShape<M["input"]>,
+    decode: () => MessageShape<M["input"]>,
     carrier: Carrier,
   ): Promise<MessageInitShape<M["output"]>> {
     const progress = begin(method.name, false, carrier);
     try {
-      if (isDraining()) throw new IchorError("DRAINING", "the server is shutting down");
+      requireNotDraining();
       const answer = await withinDeadline(carrier, timeoutMsMax, async (lifetime, timeoutMs) => {
         const endMs = progress.startMs + timeoutMs;
-        return method.run(request, await admit(method, progress, lifetime, endMs));
+        const call = await admit(method, progress, lifetime, endMs);
+        return method.run(decode(), call);
       });
       finish(progress, undefined);
       return answer;
@@ -97,9 +111,28 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     }
   }
 
+  async function screen(method: UnaryMethod, carrier: Carrier): Promise<Screened> {
+    const progress = begin(method.name, false, carrier);
+    try {
+      requireNotDraining();
+      return await authorize(method, progress);
+    } catch (thrown) {
+      throw fail(progress, thrown);
+    }
+  }
+
+  function requireNotDraining(): void {
+    if (isDraining()) throw new IchorError("DRAINING", "the server is shutting down");
+  }
+
   async function admit(method: UnaryMethod, progress: Progress, lifetime: CallLifetime, endMs: number): Promise<Call> {
+    const { caller, tenantId } = await authorize(method, progress);
+    const remainingMs = () => endMs - monotonicMs();
+    return new AdmittedCall(method.name, caller, tenantId, progress.carrier.peerAddress, lifetime, remainingMs);
+  }
+
+  async function authorize({ access }: UnaryMethod, progress: Progress): Promise<Screened> {
     const { carrier } = progress;
-    const { access } = method;
     const caller = await authenticate(bearerCredential(carrier.header("authorization")), carrier, "holder" in access);
     progress.caller = caller;
     const ichorTenant = carrier.header("ichor-tenant");
@@ -108,8 +141,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const tenantId = ichorTenant === undefined ? caller.tenantId : await resolveTenant(ichorTenant);
     progress.tenantId = tenantId;
     if ("scope" in access) requireScope(caller, access.scope);
-    const remainingMs = () => endMs - monotonicMs();
-    return new AdmittedCall(method.name, caller, tenantId, carrier.peerAddress, lifetime, remainingMs);
+    return { caller, tenantId };
   }
 
   async function open<T>(method: string, carrier: Carrier, run: () => Promise<T>): Promise<T> {
@@ -133,8 +165,14 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     }
   }
 
-  function refuse(method: string, isOpen: boolean, carrier: Carrier, thrown: unknown): ConnectError {
-    return fail(begin(method, isOpen, carrier), thrown);
+  function refuse(
+    method: string,
+    isOpen: boolean,
+    carrier: Carrier,
+    thrown: unknown,
+    screened?: Screened,
+  ): ConnectError {
+    return fail({ ...begin(method, isOpen, carrier), ...screened }, thrown);
   }
 
   function begin(method: string, isOpen: boolean, carrier: Carrier): Progress {
@@ -152,7 +190,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     record({ method, open, durationMs, peerAddress: carrier.peerAddress, caller, tenantId, failure });
   }
 
-  return { unary, open, openStream, refuse };
+  return { unary, screen, open, openStream, refuse };
 }
 
 /** Runs `work` until the deadline; then rejects with DEADLINE_EXCEEDED and aborts the signal that `work` may have asked for. */

@@ -3,6 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Compression, UniversalHandlerFn, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { IchorError } from "../core/errors.ts";
 import { deadlineExceeded } from "./error-boundary.ts";
+import type { Screened } from "./pipeline.ts";
 import {
   decodeRequest,
   envelopeBytes,
@@ -12,8 +13,11 @@ import {
   unwrapEnvelope,
 } from "./request-message.ts";
 
+/** Rejects, with an error that is recorded and ready to be sent, if the caller may not make the call at all. */
+export type Screen = (request: UniversalServerRequest) => Promise<Screened>;
+
 /** Records a refusal and gives the error to send. */
-export type Refuse = (request: UniversalServerRequest, thrown: unknown) => ConnectError;
+export type Refuse = (request: UniversalServerRequest, thrown: unknown, screened?: Screened) => ConnectError;
 
 export interface GuardOptions {
   readonly desc: DescMethod;
@@ -21,6 +25,8 @@ export interface GuardOptions {
   readonly requestBytesMax: number;
   /** Encodings that requests may have. */
   readonly compressions: readonly Compression[];
+  /** Asked before a byte of the body is read; absent for open methods. */
+  readonly screen?: Screen;
   readonly refuse: Refuse;
 }
 
@@ -43,6 +49,7 @@ export function guardRequest(handle: UniversalHandlerFn, options: GuardOptions):
 }
 
 async function* checkedBody(request: UniversalServerRequest, options: GuardOptions): AsyncGenerator<Uint8Array> {
+  const screened = await options.screen?.(request);
   let bytes: Uint8Array;
   try {
     const encoding = bodyEncoding(request.header.get("content-type") ?? "");
@@ -54,7 +61,7 @@ async function* checkedBody(request: UniversalServerRequest, options: GuardOptio
       : await decompress(bytes, request.header.get("content-encoding"), options);
     if (message !== undefined) decodeRequest(options.desc.input, message, encoding.json);
   } catch (thrown) {
-    throw options.refuse(request, thrown);
+    throw options.refuse(request, thrown, screened);
   }
   yield bytes;
 }

@@ -2,7 +2,9 @@ import { type DescMessage, fromBinary, fromJsonString, type Message } from "@buf
 import { isFieldError } from "@bufbuild/protobuf/reflect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { IchorError } from "../core/errors.ts";
+import { FieldViolations } from "../core/field-violations.ts";
 import { jsonOptions } from "./method-registry.ts";
+import { hasMoreBinaryValues, hasMoreJsonValues, lostInBinary, lostInJson } from "./request-values.ts";
 
 /** How long a client may take to send its request message, in ms. */
 export const requestReceiveMsMax = 30_000;
@@ -17,15 +19,51 @@ export interface EnvelopedMessage {
   readonly compressed: boolean;
 }
 
+/**
+ * The most values (fields, list items, map entries) of one request. Decoding takes a microsecond or more for each, and
+ * as little as two bytes can be one: without a bound a request of a few kilobytes, compressed, stops the process for
+ * seconds.
+ */
+export const requestValuesMax = 100_000;
+
 const textDecoder = new TextDecoder();
 
-/** Reads a request message. Throws INVALID_FIELD, with the field if it can be told. */
+/**
+ * Reads a request message: what every transport decodes by, so that none takes what another refuses. Throws INVALID_FIELD,
+ * with the field if it can be told, also for a map's entry that decoding would lose; REQUEST_TOO_LARGE for one with too
+ * many values.
+ */
 export function decodeRequest(desc: DescMessage, bytes: Uint8Array, json: boolean): Message {
+  const message = decode(desc, bytes, json);
+  if (message === undefined) throw tooManyValues();
+  const lost = json ? lostInJson(desc, bytes) : lostInBinary(desc, bytes);
+  if (lost.length === 0) return message;
+  const violations = new FieldViolations();
+  for (const path of lost) violations.add(path, "has a name that can't be kept");
+  violations.throwIfAny();
+  return message;
+}
+
+/** undefined: it has too many values. */
+function decode(desc: DescMessage, bytes: Uint8Array, json: boolean): Message | undefined {
   try {
+    if (hasTooManyValues(desc, bytes, json)) return undefined;
     return json ? fromJsonString(desc, textDecoder.decode(bytes), jsonOptions) : fromBinary(desc, bytes);
   } catch (thrown) {
     throw malformed(thrown, json);
   }
+}
+
+function hasTooManyValues(desc: DescMessage, bytes: Uint8Array, json: boolean): boolean {
+  // Each takes a byte at least.
+  if (bytes.length <= requestValuesMax) return false;
+  return json ? hasMoreJsonValues(bytes, requestValuesMax) : hasMoreBinaryValues(desc, bytes, requestValuesMax);
+}
+
+function tooManyValues(): IchorError {
+  return new IchorError("REQUEST_TOO_LARGE", `the request has more than ${requestValuesMax} values`, {
+    metadata: { max_values: String(requestValuesMax) },
+  });
 }
 
 /**

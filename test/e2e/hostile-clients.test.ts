@@ -1,5 +1,6 @@
 import { request } from "node:http";
 import { connect, constants } from "node:http2";
+import { gzipSync } from "node:zlib";
 import {
   credentials,
   status as grpcStatus,
@@ -45,7 +46,7 @@ describe("a connection that doesn't get on", () => {
     ["sends half of its headers", `POST ${method} HTTP/1.1\r\nHost: a\r\nX-Slow: `],
     [
       "sends half of its body",
-      `POST ${method} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{`,
+      `POST ${method} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer root\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{`,
     ],
   ])("is answered 408 and closed if it %s", async (_what, bytes) => {
     const connection = await rawConnection(server.port);
@@ -176,6 +177,41 @@ describe("a request that is too large", () => {
     );
     expect(error?.code).toBe(grpcStatus.RESOURCE_EXHAUSTED);
     client.close();
+  });
+});
+
+describe("a stranger's request", () => {
+  const large = Buffer.alloc(100 * 1024, 0x20);
+
+  it.each([method, "/ichor.v1.AdminService/VerifyCredential"])(
+    "is refused before its body has come, and leaves the connection to others: %s",
+    async (path) => {
+      const session = connect(server.url);
+      const stream = session.request({ ":method": "POST", ":path": path, "content-type": "application/json" });
+      stream.write(large);
+      const head = await new Promise<Record<string, unknown>>((resolve) => stream.once("response", resolve));
+      expect(head[":status"]).toBe(401);
+      const next = session.request({ ":path": "/livez" });
+      expect(await new Promise((resolve) => next.once("response", (headers) => resolve(headers[":status"])))).toBe(200);
+      session.destroy();
+
+      const connection = await rawConnection(server.port);
+      connection.send(
+        `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 500000\r\n\r\n`,
+      );
+      connection.send(large);
+      expect(await connection.until("CREDENTIAL_MISSING")).toMatch(/^HTTP\/1\.1 401 /);
+      connection.socket.destroy();
+    },
+  );
+
+  it("is refused as such, whatever is wrong with it beside", async () => {
+    const bomb = gzipSync(Buffer.alloc(8 * 1024 * 1024));
+    for (const [encoding, body] of [["identity", Buffer.from("{")] as const, ["gzip", bomb] as const]) {
+      const headers = { "content-type": "application/json", "content-encoding": encoding };
+      const answer = await fetch(`${server.url}${method}`, { method: "POST", headers, body });
+      expect(answer.status).toBe(401);
+    }
   });
 });
 

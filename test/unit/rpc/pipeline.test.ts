@@ -42,10 +42,12 @@ async function callGetApiKey(
   });
   const registered = rpc.registry.unary.get(method);
   if (registered === undefined) throw new Error("GetApiKey isn't registered");
-  const outcome = rpc.pipeline.unary(registered, create(GetApiKeyRequestSchema), carrierOf(sent)).then(
-    () => "OK",
-    (error: ConnectError) => error.findDetails(ErrorInfoSchema)[0]?.reason ?? Code[error.code],
-  );
+  const outcome = rpc.pipeline
+    .unary(registered, () => create(GetApiKeyRequestSchema), carrierOf(sent))
+    .then(
+      () => "OK",
+      (error: ConnectError) => error.findDetails(ErrorInfoSchema)[0]?.reason ?? Code[error.code],
+    );
   return { calls, outcome, ...rpc };
 }
 
@@ -228,7 +230,7 @@ describe("a client that goes away", () => {
     const registered = rpc.registry.unary.get(method);
     if (registered === undefined) throw new Error("GetApiKey isn't registered");
     const lazy: Carrier = Object.create(carrierOf(), Object.getOwnPropertyDescriptors(carrier));
-    await rpc.pipeline.unary(registered, create(GetApiKeyRequestSchema), lazy);
+    await rpc.pipeline.unary(registered, () => create(GetApiKeyRequestSchema), lazy);
     expect(rpc.records[0]?.failure).toBeUndefined();
   });
 });
