@@ -143,20 +143,25 @@ export function chooseExpireTime(
   tenant: Tenant,
   expiry: KeyDraft["expiry"],
   nowMs: number,
+  at = "",
 ): number | undefined {
   const { keyTtlSeconds, neverExpiresAllowed } = tenant.settings;
   const defaultEndMs = nowMs + keyTtlSeconds * 1000;
   if (expiry === "default") return defaultEndMs;
   if (expiry === "never") {
-    violations.require(neverExpiresAllowed, "never_expires", "is not allowed by the tenant");
+    violations.require(
+      neverExpiresAllowed,
+      at === "" ? "never_expires" : `${at}expire_time`,
+      "is not allowed by the tenant",
+    );
     return undefined;
   }
   const [field, endMs] =
     "ttlMs" in expiry ? (["ttl", nowMs + expiry.ttlMs] as const) : (["expire_time", expiry.timeMs] as const);
-  violations.require(endMs > nowMs, field, "must be in the future");
+  violations.require(endMs > nowMs, at + field, "must be in the future");
   violations.require(
     neverExpiresAllowed || endMs <= defaultEndMs,
-    field,
+    at + field,
     `must be at most ${keyTtlSeconds} s from now in this tenant`,
   );
   return endMs;

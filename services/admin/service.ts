@@ -1,14 +1,18 @@
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { type Registration, scopedService } from "../rpc/method-registry.ts";
+import { bulkRevokeApiKeys } from "./bulk-revoke-api-keys.ts";
 import { deleteApiKey, disableApiKey, enableApiKey, endGracePeriod, revokeApiKey } from "./change-key-state.ts";
 import type { AdminDeps } from "./deps.ts";
 import { getApiKey } from "./get-api-key.ts";
 import { batchImportApiKeys, importApiKey } from "./import-api-key.ts";
 import { issueApiKey } from "./issue-api-key.ts";
+import { listApiKeys } from "./list-api-keys.ts";
+import { lookupCredentials } from "./lookup-credentials.ts";
 import { revokeToken } from "./revoke-token.ts";
 import { rotateApiKey } from "./rotate-api-key.ts";
 import { listSigningKeys, revokeSigningKey, rotateAudienceKey, rotateSigningKey } from "./signing-keys.ts";
 import { createTenant, disableTenant, enableTenant, getTenant, listTenants } from "./tenants.ts";
+import { updateApiKey } from "./update-api-key.ts";
 import { updateTenant } from "./update-tenant.ts";
 import { batchVerifyCredentials, verifyCredential } from "./verify-credential.ts";
 
@@ -19,6 +23,10 @@ export function adminService(deps: AdminDeps): Registration {
     importApiKey: importApiKey(deps),
     batchImportApiKeys: batchImportApiKeys(deps),
     getApiKey: getApiKey(deps),
+    listApiKeys: listApiKeys(deps),
+    lookupCredentials: lookupCredentials(deps),
+    updateApiKey: updateApiKey(deps),
+    bulkRevokeApiKeys: bulkRevokeApiKeys(deps),
     verifyCredential: verifyCredential(deps),
     batchVerifyCredentials: batchVerifyCredentials(deps),
     rotateApiKey: rotateApiKey(deps),

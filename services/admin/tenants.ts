@@ -17,13 +17,13 @@ import type { Unary } from "../rpc/call.ts";
 import { checkRequestId, checkText, nameBytesMax, requireRequestId } from "../wire/request-fields.ts";
 import { checkKnownSettings, settingsFromProto, tenantToProto } from "../wire/tenant.ts";
 import type { AdminDeps } from "./deps.ts";
+import { openPageToken, parsePageSize, sealPageToken } from "./page-token.ts";
 
 const { createTenant: create, getTenant: get, listTenants: list } = AdminService.method;
 const { disableTenant: disable, enableTenant: enable } = AdminService.method;
 
 const pageSizeDefault = 50;
-const pageSizeMax = 1000;
-const pageTokenPlace = "ListTenants";
+const pageTokenPlace = ["ListTenants"];
 
 /** CreateTenant: a tenant with signing keys of its own. */
 export function createTenant(deps: AdminDeps): Unary<typeof create> {
@@ -71,18 +71,15 @@ export function getTenant(deps: AdminDeps): Unary<typeof get> {
 export function listTenants(deps: AdminDeps): Unary<typeof list> {
   return async ({ pageSize, pageToken }) => {
     const violations = new FieldViolations();
-    violations.require(pageSize >= 0 && pageSize <= pageSizeMax, "page_size", `must be 1 to ${pageSizeMax}`);
-    const afterSlug = pageToken === "" ? "" : openPageToken(deps, pageToken);
-    violations.require(afterSlug !== undefined, "page_token", "is not one that this method gave");
+    const size = parsePageSize(violations, pageSize, pageSizeDefault);
+    const afterSlug = openPageToken<string>(violations, deps.sealer, pageTokenPlace, pageToken);
     violations.throwIfAny();
-    const size = pageSize || pageSizeDefault;
     const found = await deps.store.listTenants(afterSlug ?? "", size + 1);
     const page = found.slice(0, size);
     const last = found.length > size ? page.at(-1) : undefined;
-    const sealed = last && deps.sealer.seal(pageTokenPlace, Buffer.from(last.slug));
     return {
       tenants: page.map((tenant) => tenantToProto(tenant, deps.issuer())),
-      nextPageToken: sealed === undefined ? "" : Buffer.from(sealed).toString("base64url"),
+      nextPageToken: last === undefined ? "" : sealPageToken(deps.sealer, pageTokenPlace, last.slug),
     };
   };
 }
@@ -127,13 +124,4 @@ function changeState(
     },
     recall: async (tx, { revision }) => told(await findTenant(tx, idOrSlug), revision),
   };
-}
-
-function openPageToken({ sealer }: AdminDeps, pageToken: string): string | undefined {
-  try {
-    return Buffer.from(sealer.open(pageTokenPlace, Buffer.from(pageToken, "base64url"))).toString("utf8");
-  } catch (error) {
-    if (error instanceof IchorError) return undefined;
-    throw error;
-  }
 }

@@ -36,6 +36,16 @@ export function newId<P extends IdPrefix>(prefix: P, nowMs: number, random: Uint
   return idFromBytes(prefix, bytes);
 }
 
+/** Gives the bound between ids of before `timeMs` (ms since the epoch) and those from then on: the least of the latter. */
+export function firstIdAt<P extends IdPrefix>(prefix: P, timeMs: number): Id<P> {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  const bounded = Math.min(Math.max(Math.floor(timeMs), 0), timeMsMax);
+  view.setUint16(0, Math.floor(bounded / 2 ** 32));
+  view.setUint32(2, bounded % 2 ** 32);
+  return idFromBytes(prefix, bytes);
+}
+
 /**
  * Gives the text as an id of this kind, or undefined unless it is one in canonical form: prefix, `_`, 26 characters of
  * lower-case base32 of which the first is at most `7`. Whether the UUID has version 7 isn't asked, as TypeID has it.

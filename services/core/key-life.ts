@@ -138,7 +138,8 @@ export function mayHoldReservedScopes(key: Pick<ApiKey, "kind" | "visibility">):
   return key.kind === "ISSUED_KEY" && key.visibility === "SECRET";
 }
 
-function requireNotRevoked(key: ApiKey): void {
+/** Throws KEY_REVOKED if the key is. */
+export function requireNotRevoked(key: ApiKey): void {
   if (key.state === "REVOKED") throw new IchorError("KEY_REVOKED", "the key is revoked");
 }
 

@@ -7,6 +7,8 @@ import { keyDigest } from "../core/change-chain.ts";
 import { IchorError } from "../core/errors.ts";
 import type { KeyId } from "../core/ids.ts";
 import { isRootKey, keyStatus, leavesTombstone } from "../core/key-life.ts";
+import { isNarrower } from "../core/narrower.ts";
+import { keyBounds } from "../core/verification.ts";
 import type { Call } from "../rpc/call.ts";
 import type { StoreTransaction } from "../store/port.ts";
 import { type MutationDeps, type Repeatable, type RepeatableRequest, runOnce } from "./run-once.ts";
@@ -54,8 +56,8 @@ export async function mutateKey<M extends DescMethodUnary>(
       const changed = await mutation.change(before, nowMs, tx);
       if (changed === before) return { result: mutation.respond(before, revision - 1n, nowMs), unchanged: true };
       const after = changed && { ...changed, revision };
-      if (after !== undefined && mutation.event === "changed") mayTouch(call.caller, after.scopes);
-      await requireRootRemains(tx, before, after, nowMs);
+      if (after !== undefined) mayTouch(call.caller, without(after.scopes, before.scopes));
+      await requireRootsRemain(tx, [{ before, after }], nowMs);
       if (after === undefined) {
         if (leavesTombstone(before)) await tx.insertImportTombstones(before, nowMs);
         await tx.deleteKey(keyId);
@@ -141,17 +143,28 @@ function replayOf<M extends DescMethodUnary>(
   };
 }
 
-/** The last live root credential can't be taken away: nobody could make another one over the wire. */
-async function requireRootRemains(
+/**
+ * Throws LAST_ROOT_CREDENTIAL if no live root credential would remain as good as it was: nobody could make another one over
+ * the wire. `after` is undefined for a key that ends.
+ */
+export async function requireRootsRemain(
   tx: StoreTransaction,
-  before: ApiKey,
-  after: ApiKey | undefined,
+  changes: readonly { readonly before: ApiKey; readonly after: ApiKey | undefined }[],
   nowMs: number,
 ): Promise<void> {
   const isLiveRoot = (key: ApiKey) => isRootKey(key) && keyStatus(key, nowMs) === "ACTIVE";
-  if (!isLiveRoot(before) || (after !== undefined && isLiveRoot(after))) return;
+  const asGood = (key: ApiKey, after: ApiKey) =>
+    isLiveRoot(after) && isNarrower(keyBounds(key, undefined), keyBounds(after, undefined));
+  const lost = changes
+    .filter(({ before, after }) => isLiveRoot(before) && (after === undefined || !asGood(before, after)))
+    .map(({ before }) => before.id);
+  if (lost.length === 0) return;
   const roots = await tx.liveRootKeyIds(nowMs);
-  if (roots.includes(before.id) && roots.length === 1) {
+  if (roots.length > 0 && without(roots, lost).length === 0) {
     throw new IchorError("LAST_ROOT_CREDENTIAL", "this is the last live root credential; issue another one first");
   }
+}
+
+function without<T>(list: readonly T[], other: readonly T[]): readonly T[] {
+  return list.filter((item) => !other.includes(item));
 }

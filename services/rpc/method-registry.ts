@@ -20,6 +20,7 @@ export const openRequestBytesMax = 64 * 1024;
 
 const requestBytesMaxOf: Readonly<Record<string, number>> = {
   "ichor.v1.AdminService/BatchImportApiKeys": 32 * mebibyte,
+  "ichor.v1.AdminService/LookupCredentials": 16 * mebibyte,
   "ichor.v1.AdminService/BatchVerifyCredentials": 4 * mebibyte,
 };
 

@@ -2,6 +2,8 @@ import type { ApiKey } from "../core/api-key.ts";
 import type { AuditEvent } from "../core/audit-event.ts";
 import type { Change, ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
+import type { KeyFilter } from "../core/key-filter.ts";
+import type { KeyOrder } from "../core/key-order.ts";
 import type { Tenant } from "../core/tenant.ts";
 import type { TokenReads, TokenWrites } from "./token-port.ts";
 
@@ -44,6 +46,28 @@ export interface KeyOfDigest {
   readonly digest: Uint8Array;
 }
 
+/** Which keys of a tenant, and in which order. Texts are in the order of code points, ids in that of creation. */
+export interface KeyQuery {
+  readonly tenantId: TenantId;
+  readonly filter: KeyFilter;
+  readonly order: KeyOrder;
+  /** When status is told, ms since the epoch. */
+  readonly nowMs: number;
+}
+
+/** A place in an order: a key's id and what it is ordered by; null: it never expires. */
+export interface KeyCursor {
+  readonly id: KeyId;
+  readonly value?: string | number | null;
+}
+
+/** Part of a list: the cursors of what the filter lets through, and where the look ended. */
+export interface KeyScan {
+  readonly hits: readonly KeyCursor[];
+  /** Undefined: nothing follows. */
+  readonly next: KeyCursor | undefined;
+}
+
 /** Reads of committed state. Each call is consistent in itself. All reject with `STORE_UNAVAILABLE` when there is no answer. */
 export interface StoreReads {
   head(): Promise<Head>;
@@ -55,6 +79,13 @@ export interface StoreReads {
   keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]>;
   /** The digests among these that a revoked and deleted imported key of the tenant had. */
   importTombstones(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly Uint8Array[]>;
+  /**
+   * Looks at the next keys of a list, at most `lookMax` of an index, each as cheap as the first whatever came before:
+   * a filter that lets little through gives few hits, but doesn't hold up anybody else.
+   */
+  scanKeys(query: KeyQuery, after: KeyCursor | undefined, lookMax: number): Promise<KeyScan>;
+  /** Those that are there, in the order of the ids; at most 1000. */
+  getKeys(ids: readonly KeyId[]): Promise<readonly ApiKey[]>;
   /** How many keys the tenant has, whatever their status. */
   countKeys(tenantId: TenantId): Promise<number>;
   /** How many keys the owner has in the tenant, whatever their status, counted up to `atMost`. */
@@ -88,6 +119,8 @@ export interface StoreTransaction extends StoreReads {
   /** Writes every mutable field and the set of secret versions. */
   updateKey(key: ApiKey): Promise<void>;
   deleteKey(id: KeyId): Promise<void>;
+  /** Writes the state, revocation, time and revision of keys that were revoked together, all the same; at most 1000. */
+  updateRevokedKeys(keys: readonly ApiKey[]): Promise<void>;
   /** Remembers the secrets of a key that is being deleted, so that they aren't imported again unawares. */
   insertImportTombstones(key: ApiKey, deleteTimeMs: number): Promise<void>;
   deleteImportTombstones(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<void>;
@@ -97,8 +130,8 @@ export interface StoreTransaction extends StoreReads {
   readonly tokens: TokenWrites;
   /** Takes the place of an older record of the same call. */
   insertIdempotencyRecord(record: IdempotencyRecord): Promise<void>;
-  /** Erases the sealed answers about a key, so that no dead secret can be replayed. */
-  eraseIdempotentAnswers(keyId: KeyId): Promise<void>;
+  /** Erases the sealed answers about keys, so that no dead secret can be replayed. */
+  eraseIdempotentAnswers(...keyIds: readonly KeyId[]): Promise<void>;
 }
 
 /** How a mutating transaction ended: with a change and its audit event, or without having changed anything. */

@@ -4,10 +4,20 @@ import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import { rootScope } from "../core/scopes.ts";
 import { defaultTenantSlug, type Tenant } from "../core/tenant.ts";
-import type { IdempotencyKey, IdempotencyRecord, KeyOfDigest, SealedSecret, StoreReads } from "./port.ts";
+import type {
+  IdempotencyKey,
+  IdempotencyRecord,
+  KeyCursor,
+  KeyOfDigest,
+  KeyQuery,
+  KeyScan,
+  SealedSecret,
+  StoreReads,
+} from "./port.ts";
 import { answering } from "./prisma-errors.ts";
+import { scanKeys } from "./prisma-key-scan.ts";
 import { PrismaTokens } from "./prisma-tokens.ts";
-import { changeRowsOf, idempotencyRecordOf, ownBytes, sealedSecretOf, tenantOf } from "./rows.ts";
+import { changeRowsOf, idempotencyRecordOf, keyOf, ownBytes, sealedSecretOf, tenantOf } from "./rows.ts";
 
 /** What reads and writes go through: the client, or one of its transactions. */
 export type Db = Prisma.TransactionClient;
@@ -60,6 +70,21 @@ export abstract class PrismaReads implements StoreReads {
         select: { digest: true },
       });
       return rows.map(({ digest }) => digest);
+    });
+  }
+
+  scanKeys(query: KeyQuery, after: KeyCursor | undefined, lookMax: number): Promise<KeyScan> {
+    return answering(() => scanKeys(this.db, query, after, lookMax));
+  }
+
+  getKeys(ids: readonly KeyId[]): Promise<readonly ApiKey[]> {
+    return answering(async () => {
+      const rows = await this.db.apiKey.findMany({
+        where: { id: { in: [...ids] } },
+        include: { versions: { orderBy: { number: "desc" } } },
+      });
+      const keys = new Map(rows.map((row) => [row.id, keyOf(row, row.versions)]));
+      return ids.flatMap((id) => keys.get(id) ?? []);
     });
   }
 

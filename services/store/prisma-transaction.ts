@@ -110,6 +110,18 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
     });
   }
 
+  updateRevokedKeys(keys: readonly ApiKey[]): Promise<void> {
+    return answering(async () => {
+      const [first] = keys;
+      if (first === undefined) return;
+      const { state, revocationReason, revocationComment, revocationTimeMs, updateTimeMs, revision } = keyRowOf(first);
+      await this.db.apiKey.updateMany({
+        where: { id: { in: keys.map(({ id }) => id) } },
+        data: { state, revocationReason, revocationComment, revocationTimeMs, updateTimeMs, revision },
+      });
+    });
+  }
+
   insertSealedSecret(secret: SealedSecret): Promise<void> {
     return answering(() => insertRows(this.db, "sealed_secret", [sealedSecretRowOf(secret)]));
   }
@@ -128,10 +140,10 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
     });
   }
 
-  eraseIdempotentAnswers(keyId: KeyId): Promise<void> {
+  eraseIdempotentAnswers(...keyIds: readonly KeyId[]): Promise<void> {
     return answering(async () => {
       await this.db.idempotencyRecord.updateMany({
-        where: { keyId, sealedAnswer: { not: null } },
+        where: { keyId: { in: [...keyIds] }, sealedAnswer: { not: null } },
         data: { sealedAnswer: null },
       });
     });

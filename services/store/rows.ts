@@ -75,7 +75,7 @@ export function keyOfRows(rows: readonly KeyWithVersionRow[]): ApiKey | undefine
 }
 
 /** Gives the key of a row and its versions' rows, newest first. */
-function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKey {
+export function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKey {
   return {
     id: row.id as KeyId,
     tenantId: row.tenantId as TenantId,

@@ -45,6 +45,8 @@ export interface VerifyOptions {
   readonly minRevision: bigint;
   /** Whether the store must be asked. */
   readonly noCache: boolean;
+  /** Whether the credential is only reported: that is no use of it. */
+  readonly asReport?: boolean;
   /** When the call ends. Its signal costs more than a verification: it is asked for only by who waits. */
   readonly call: Pick<Call, "signal" | "remainingMs">;
 }

@@ -4,6 +4,7 @@ import { genesisHash } from "../../services/core/change-chain.ts";
 import type { TenantId } from "../../services/core/ids.ts";
 import type { Store } from "../../services/store/port.ts";
 import { chainFaults } from "./chain.ts";
+import { keyListsContract } from "./key-lists.contract.ts";
 import {
   changed,
   fullKey,
@@ -36,6 +37,7 @@ export type OpenTestStore = (options?: { readonly lockWaitMs?: number }) => Prom
 
 /** What every adapter of the storage port holds. */
 export function storeContract(name: string, open: OpenTestStore): void {
+  keyListsContract(name, open);
   describe(`store on ${name}`, () => {
     let test: TestStore;
     let store: Store;

@@ -4,11 +4,11 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { BadRequest_FieldViolation } from "../../google/rpc/error_details_pb.ts";
 import { file_google_rpc_error_details } from "../../google/rpc/error_details_pb.ts";
-import type { ApiKey, Constraints, DerivePolicy, RateLimit, RevocationReason, Visibility } from "./api_key_pb.ts";
+import type { ApiKey, Constraints, CredentialKind, DerivePolicy, KeyStatus, RateLimit, RevocationReason, Visibility } from "./api_key_pb.ts";
 import { file_ichor_v1_api_key } from "./api_key_pb.ts";
 import type { ListSigningKeysRequestSchema, ListSigningKeysResponseSchema, RevokeSigningKeyRequestSchema, RevokeSigningKeyResponseSchema, RotateAudienceKeyRequestSchema, RotateAudienceKeyResponseSchema, RotateSigningKeyRequestSchema, RotateSigningKeyResponseSchema } from "./signing_key_pb.ts";
 import { file_ichor_v1_signing_key } from "./signing_key_pb.ts";
@@ -24,7 +24,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file ichor/v1/admin_service.proto.
  */
 export const file_ichor_v1_admin_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxpY2hvci92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEghpY2hvci52MSLGBAoSSXNzdWVBcGlLZXlSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIb3duZXJfaWQYAiABKAkSDgoGc2NvcGVzGAMgAygJEigKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEjEKC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhcKDW5ldmVyX2V4cGlyZXMYBiABKAhIABIpCghtZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSOAoGbGFiZWxzGAggAygLMiguaWNob3IudjEuSXNzdWVBcGlLZXlSZXF1ZXN0LkxhYmVsc0VudHJ5EigKCnZpc2liaWxpdHkYCSABKA4yFC5pY2hvci52MS5WaXNpYmlsaXR5Eg4KBnByZWZpeBgKIAEoCRIVCg1hbGxvd2VkX2NpZHJzGAsgAygJEioKC2NvbnN0cmFpbnRzGAwgASgLMhUuaWNob3IudjEuQ29uc3RyYWludHMSKAoLcmF0ZV9saW1pdHMYDSADKAsyEy5pY2hvci52MS5SYXRlTGltaXQSLQoNZGVyaXZlX3BvbGljeRgOIAEoCzIWLmljaG9yLnYxLkRlcml2ZVBvbGljeRISCgpyZXF1ZXN0X2lkGA8gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKZXhwaXJhdGlvbiJeChNJc3N1ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEgoKY3JlZGVudGlhbBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyL6BAoTSW1wb3J0QXBpS2V5UmVxdWVzdBINCgNyYXcYASABKAlIABIQCgZzaGEyNTYYAiABKAxIABIMCgRuYW1lGAMgASgJEhAKCG93bmVyX2lkGAQgASgJEg4KBnNjb3BlcxgFIAMoCRIoCgN0dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IARIxCgtleHBpcmVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIARIXCg1uZXZlcl9leHBpcmVzGAggASgISAESKQoIbWV0YWRhdGEYCSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjkKBmxhYmVscxgKIAMoCzIpLmljaG9yLnYxLkltcG9ydEFwaUtleVJlcXVlc3QuTGFiZWxzRW50cnkSKAoKdmlzaWJpbGl0eRgLIAEoDjIULmljaG9yLnYxLlZpc2liaWxpdHkSFQoNYWxsb3dlZF9jaWRycxgMIAMoCRIqCgtjb25zdHJhaW50cxgNIAEoCzIVLmljaG9yLnYxLkNvbnN0cmFpbnRzEigKC3JhdGVfbGltaXRzGA4gAygLMhMuaWNob3IudjEuUmF0ZUxpbWl0Ei0KDWRlcml2ZV9wb2xpY3kYDyABKAsyFi5pY2hvci52MS5EZXJpdmVQb2xpY3kSFQoNYWxsb3dfcmV2b2tlZBgQIAEoCBISCgpyZXF1ZXN0X2lkGBEgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCAoGc2VjcmV0QgwKCmV4cGlyYXRpb24iSwoUSW1wb3J0QXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleRIQCghyZXZpc2lvbhgCIAEoAyJdChlCYXRjaEltcG9ydEFwaUtleXNSZXF1ZXN0EiwKBWl0ZW1zGAEgAygLMh0uaWNob3IudjEuSW1wb3J0QXBpS2V5UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAIgASgJIlcKGkJhdGNoSW1wb3J0QXBpS2V5c1Jlc3BvbnNlEicKB3Jlc3VsdHMYASADKAsyFi5pY2hvci52MS5JbXBvcnRSZXN1bHQSEAoIcmV2aXNpb24YAiABKAMicwoMSW1wb3J0UmVzdWx0Eg0KBWluZGV4GAEgASgFEiMKB2FwaV9rZXkYAiABKAsyEC5pY2hvci52MS5BcGlLZXlIABIkCgVlcnJvchgDIAEoCzITLmljaG9yLnYxLkl0ZW1FcnJvckgAQgkKB291dGNvbWUiZwoJSXRlbUVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEjkKCnZpb2xhdGlvbnMYAyADKAsyJS5nb29nbGUucnBjLkJhZFJlcXVlc3QuRmllbGRWaW9sYXRpb24iIgoQR2V0QXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkiNgoRR2V0QXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleSJUCh1CYXRjaFZlcmlmeUNyZWRlbnRpYWxzUmVxdWVzdBIzCghyZXF1ZXN0cxgBIAMoCzIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0IlcKHkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXNwb25zZRI1CglyZXNwb25zZXMYASADKAsyIi5pY2hvci52MS5WZXJpZnlDcmVkZW50aWFsUmVzcG9uc2UimgEKE1JvdGF0ZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIbCg5yZXZva2VfZGVyaXZlZBgDIAEoCEgAiAEBEhIKCnJlcXVlc3RfaWQYBCABKAlCEQoPX3Jldm9rZV9kZXJpdmVkIl8KFFJvdGF0ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEgoKY3JlZGVudGlhbBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyI7ChVFbmRHcmFjZVBlcmlvZFJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTQoWRW5kR3JhY2VQZXJpb2RSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIjoKFERpc2FibGVBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIkwKFURpc2FibGVBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIjkKE0VuYWJsZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiSwoURW5hYmxlQXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleRIQCghyZXZpc2lvbhgCIAEoAyKfAQoTUmV2b2tlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSKgoGcmVhc29uGAIgASgOMhouaWNob3IudjEuUmV2b2NhdGlvblJlYXNvbhIPCgdjb21tZW50GAMgASgJEicKBHdhaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgFIAEoCSJLChRSZXZva2VBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIjkKE0RlbGV0ZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiKAoURGVsZXRlQXBpS2V5UmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMyhA8KDEFkbWluU2VydmljZRJKCgtJc3N1ZUFwaUtleRIcLmljaG9yLnYxLklzc3VlQXBpS2V5UmVxdWVzdBodLmljaG9yLnYxLklzc3VlQXBpS2V5UmVzcG9uc2USTQoMSW1wb3J0QXBpS2V5Eh0uaWNob3IudjEuSW1wb3J0QXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLkltcG9ydEFwaUtleVJlc3BvbnNlEl8KEkJhdGNoSW1wb3J0QXBpS2V5cxIjLmljaG9yLnYxLkJhdGNoSW1wb3J0QXBpS2V5c1JlcXVlc3QaJC5pY2hvci52MS5CYXRjaEltcG9ydEFwaUtleXNSZXNwb25zZRJECglHZXRBcGlLZXkSGi5pY2hvci52MS5HZXRBcGlLZXlSZXF1ZXN0GhsuaWNob3IudjEuR2V0QXBpS2V5UmVzcG9uc2USWQoQVmVyaWZ5Q3JlZGVudGlhbBIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0GiIuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlc3BvbnNlEmsKFkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHMSJy5pY2hvci52MS5CYXRjaFZlcmlmeUNyZWRlbnRpYWxzUmVxdWVzdBooLmljaG9yLnYxLkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXNwb25zZRJNCgxSb3RhdGVBcGlLZXkSHS5pY2hvci52MS5Sb3RhdGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuUm90YXRlQXBpS2V5UmVzcG9uc2USUwoORW5kR3JhY2VQZXJpb2QSHy5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlcXVlc3QaIC5pY2hvci52MS5FbmRHcmFjZVBlcmlvZFJlc3BvbnNlElAKDURpc2FibGVBcGlLZXkSHi5pY2hvci52MS5EaXNhYmxlQXBpS2V5UmVxdWVzdBofLmljaG9yLnYxLkRpc2FibGVBcGlLZXlSZXNwb25zZRJNCgxFbmFibGVBcGlLZXkSHS5pY2hvci52MS5FbmFibGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuRW5hYmxlQXBpS2V5UmVzcG9uc2USTQoMUmV2b2tlQXBpS2V5Eh0uaWNob3IudjEuUmV2b2tlQXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLlJldm9rZUFwaUtleVJlc3BvbnNlEk0KDERlbGV0ZUFwaUtleRIdLmljaG9yLnYxLkRlbGV0ZUFwaUtleVJlcXVlc3QaHi5pY2hvci52MS5EZWxldGVBcGlLZXlSZXNwb25zZRJKCgtSZXZva2VUb2tlbhIcLmljaG9yLnYxLlJldm9rZVRva2VuUmVxdWVzdBodLmljaG9yLnYxLlJldm9rZVRva2VuUmVzcG9uc2USVgoPTGlzdFNpZ25pbmdLZXlzEiAuaWNob3IudjEuTGlzdFNpZ25pbmdLZXlzUmVxdWVzdBohLmljaG9yLnYxLkxpc3RTaWduaW5nS2V5c1Jlc3BvbnNlElkKEFJvdGF0ZVNpZ25pbmdLZXkSIS5pY2hvci52MS5Sb3RhdGVTaWduaW5nS2V5UmVxdWVzdBoiLmljaG9yLnYxLlJvdGF0ZVNpZ25pbmdLZXlSZXNwb25zZRJZChBSZXZva2VTaWduaW5nS2V5EiEuaWNob3IudjEuUmV2b2tlU2lnbmluZ0tleVJlcXVlc3QaIi5pY2hvci52MS5SZXZva2VTaWduaW5nS2V5UmVzcG9uc2USXAoRUm90YXRlQXVkaWVuY2VLZXkSIi5pY2hvci52MS5Sb3RhdGVBdWRpZW5jZUtleVJlcXVlc3QaIy5pY2hvci52MS5Sb3RhdGVBdWRpZW5jZUtleVJlc3BvbnNlEk0KDENyZWF0ZVRlbmFudBIdLmljaG9yLnYxLkNyZWF0ZVRlbmFudFJlcXVlc3QaHi5pY2hvci52MS5DcmVhdGVUZW5hbnRSZXNwb25zZRJECglHZXRUZW5hbnQSGi5pY2hvci52MS5HZXRUZW5hbnRSZXF1ZXN0GhsuaWNob3IudjEuR2V0VGVuYW50UmVzcG9uc2USSgoLTGlzdFRlbmFudHMSHC5pY2hvci52MS5MaXN0VGVuYW50c1JlcXVlc3QaHS5pY2hvci52MS5MaXN0VGVuYW50c1Jlc3BvbnNlEk0KDFVwZGF0ZVRlbmFudBIdLmljaG9yLnYxLlVwZGF0ZVRlbmFudFJlcXVlc3QaHi5pY2hvci52MS5VcGRhdGVUZW5hbnRSZXNwb25zZRJQCg1EaXNhYmxlVGVuYW50Eh4uaWNob3IudjEuRGlzYWJsZVRlbmFudFJlcXVlc3QaHy5pY2hvci52MS5EaXNhYmxlVGVuYW50UmVzcG9uc2USTQoMRW5hYmxlVGVuYW50Eh0uaWNob3IudjEuRW5hYmxlVGVuYW50UmVxdWVzdBoeLmljaG9yLnYxLkVuYWJsZVRlbmFudFJlc3BvbnNlYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_google_rpc_error_details, file_ichor_v1_api_key, file_ichor_v1_signing_key, file_ichor_v1_tenant, file_ichor_v1_token, file_ichor_v1_verification]);
+  fileDesc("ChxpY2hvci92MS9hZG1pbl9zZXJ2aWNlLnByb3RvEghpY2hvci52MSLGBAoSSXNzdWVBcGlLZXlSZXF1ZXN0EgwKBG5hbWUYASABKAkSEAoIb3duZXJfaWQYAiABKAkSDgoGc2NvcGVzGAMgAygJEigKA3R0bBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkgAEjEKC2V4cGlyZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgAEhcKDW5ldmVyX2V4cGlyZXMYBiABKAhIABIpCghtZXRhZGF0YRgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSOAoGbGFiZWxzGAggAygLMiguaWNob3IudjEuSXNzdWVBcGlLZXlSZXF1ZXN0LkxhYmVsc0VudHJ5EigKCnZpc2liaWxpdHkYCSABKA4yFC5pY2hvci52MS5WaXNpYmlsaXR5Eg4KBnByZWZpeBgKIAEoCRIVCg1hbGxvd2VkX2NpZHJzGAsgAygJEioKC2NvbnN0cmFpbnRzGAwgASgLMhUuaWNob3IudjEuQ29uc3RyYWludHMSKAoLcmF0ZV9saW1pdHMYDSADKAsyEy5pY2hvci52MS5SYXRlTGltaXQSLQoNZGVyaXZlX3BvbGljeRgOIAEoCzIWLmljaG9yLnYxLkRlcml2ZVBvbGljeRISCgpyZXF1ZXN0X2lkGA8gASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKZXhwaXJhdGlvbiJeChNJc3N1ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEgoKY3JlZGVudGlhbBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyL6BAoTSW1wb3J0QXBpS2V5UmVxdWVzdBINCgNyYXcYASABKAlIABIQCgZzaGEyNTYYAiABKAxIABIMCgRuYW1lGAMgASgJEhAKCG93bmVyX2lkGAQgASgJEg4KBnNjb3BlcxgFIAMoCRIoCgN0dGwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25IARIxCgtleHBpcmVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIARIXCg1uZXZlcl9leHBpcmVzGAggASgISAESKQoIbWV0YWRhdGEYCSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjkKBmxhYmVscxgKIAMoCzIpLmljaG9yLnYxLkltcG9ydEFwaUtleVJlcXVlc3QuTGFiZWxzRW50cnkSKAoKdmlzaWJpbGl0eRgLIAEoDjIULmljaG9yLnYxLlZpc2liaWxpdHkSFQoNYWxsb3dlZF9jaWRycxgMIAMoCRIqCgtjb25zdHJhaW50cxgNIAEoCzIVLmljaG9yLnYxLkNvbnN0cmFpbnRzEigKC3JhdGVfbGltaXRzGA4gAygLMhMuaWNob3IudjEuUmF0ZUxpbWl0Ei0KDWRlcml2ZV9wb2xpY3kYDyABKAsyFi5pY2hvci52MS5EZXJpdmVQb2xpY3kSFQoNYWxsb3dfcmV2b2tlZBgQIAEoCBISCgpyZXF1ZXN0X2lkGBEgASgJGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCCAoGc2VjcmV0QgwKCmV4cGlyYXRpb24iSwoUSW1wb3J0QXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleRIQCghyZXZpc2lvbhgCIAEoAyJdChlCYXRjaEltcG9ydEFwaUtleXNSZXF1ZXN0EiwKBWl0ZW1zGAEgAygLMh0uaWNob3IudjEuSW1wb3J0QXBpS2V5UmVxdWVzdBISCgpyZXF1ZXN0X2lkGAIgASgJIlcKGkJhdGNoSW1wb3J0QXBpS2V5c1Jlc3BvbnNlEicKB3Jlc3VsdHMYASADKAsyFi5pY2hvci52MS5JbXBvcnRSZXN1bHQSEAoIcmV2aXNpb24YAiABKAMicwoMSW1wb3J0UmVzdWx0Eg0KBWluZGV4GAEgASgFEiMKB2FwaV9rZXkYAiABKAsyEC5pY2hvci52MS5BcGlLZXlIABIkCgVlcnJvchgDIAEoCzITLmljaG9yLnYxLkl0ZW1FcnJvckgAQgkKB291dGNvbWUiZwoJSXRlbUVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEjkKCnZpb2xhdGlvbnMYAyADKAsyJS5nb29nbGUucnBjLkJhZFJlcXVlc3QuRmllbGRWaW9sYXRpb24iIgoQR2V0QXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkiNgoRR2V0QXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleSJdChJMaXN0QXBpS2V5c1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSDgoGZmlsdGVyGAMgASgJEhAKCG9yZGVyX2J5GAQgASgJIlIKE0xpc3RBcGlLZXlzUmVzcG9uc2USIgoIYXBpX2tleXMYASADKAsyEC5pY2hvci52MS5BcGlLZXkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInkKGExvb2t1cENyZWRlbnRpYWxzUmVxdWVzdBINCgV0ZXh0cxgBIAMoCRIOCgZyZXZva2UYAiABKAgSKgoGcmVhc29uGAMgASgOMhouaWNob3IudjEuUmV2b2NhdGlvblJlYXNvbhISCgpyZXF1ZXN0X2lkGAQgASgJIlYKGUxvb2t1cENyZWRlbnRpYWxzUmVzcG9uc2USJwoHcmVzdWx0cxgBIAMoCzIWLmljaG9yLnYxLkxvb2t1cFJlc3VsdBIQCghyZXZpc2lvbhgCIAEoAyKMAQoMTG9va3VwUmVzdWx0Eg0KBWluZGV4GAEgASgFEiYKBGtpbmQYAiABKA4yGC5pY2hvci52MS5DcmVkZW50aWFsS2luZBIOCgZrZXlfaWQYAyABKAkSEAoIb3duZXJfaWQYBCABKAkSIwoGc3RhdHVzGAUgASgOMhMuaWNob3IudjEuS2V5U3RhdHVzIrEBChNVcGRhdGVBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCRIhCgdhcGlfa2V5GAIgASgLMhAuaWNob3IudjEuQXBpS2V5Ei8KC3VwZGF0ZV9tYXNrGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzaxIMCgRldGFnGAQgASgJEhQKDGtlZXBfZGVyaXZlZBgFIAEoCBISCgpyZXF1ZXN0X2lkGAYgASgJIksKFFVwZGF0ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEAoIcmV2aXNpb24YAiABKAMiswEKGEJ1bGtSZXZva2VBcGlLZXlzUmVxdWVzdBIOCgZmaWx0ZXIYASABKAkSKgoGcmVhc29uGAIgASgOMhouaWNob3IudjEuUmV2b2NhdGlvblJlYXNvbhIPCgdjb21tZW50GAMgASgJEg8KB2RyeV9ydW4YBCABKAgSEQoJcGFnZV9zaXplGAUgASgFEhIKCnBhZ2VfdG9rZW4YBiABKAkSEgoKcmVxdWVzdF9pZBgHIAEoCSJ5ChlCdWxrUmV2b2tlQXBpS2V5c1Jlc3BvbnNlEhUKDXJldm9rZWRfY291bnQYASABKAUSGgoScmVtYWluaW5nX2VzdGltYXRlGAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCRIQCghyZXZpc2lvbhgEIAEoAyJUCh1CYXRjaFZlcmlmeUNyZWRlbnRpYWxzUmVxdWVzdBIzCghyZXF1ZXN0cxgBIAMoCzIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0IlcKHkJhdGNoVmVyaWZ5Q3JlZGVudGlhbHNSZXNwb25zZRI1CglyZXNwb25zZXMYASADKAsyIi5pY2hvci52MS5WZXJpZnlDcmVkZW50aWFsUmVzcG9uc2UimgEKE1JvdGF0ZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEi8KDGdyYWNlX3BlcmlvZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIbCg5yZXZva2VfZGVyaXZlZBgDIAEoCEgAiAEBEhIKCnJlcXVlc3RfaWQYBCABKAlCEQoPX3Jldm9rZV9kZXJpdmVkIl8KFFJvdGF0ZUFwaUtleVJlc3BvbnNlEiEKB2FwaV9rZXkYASABKAsyEC5pY2hvci52MS5BcGlLZXkSEgoKY3JlZGVudGlhbBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyI7ChVFbmRHcmFjZVBlcmlvZFJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiTQoWRW5kR3JhY2VQZXJpb2RSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIjoKFERpc2FibGVBcGlLZXlSZXF1ZXN0Eg4KBmtleV9pZBgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJIkwKFURpc2FibGVBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIjkKE0VuYWJsZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiSwoURW5hYmxlQXBpS2V5UmVzcG9uc2USIQoHYXBpX2tleRgBIAEoCzIQLmljaG9yLnYxLkFwaUtleRIQCghyZXZpc2lvbhgCIAEoAyKfAQoTUmV2b2tlQXBpS2V5UmVxdWVzdBIOCgZrZXlfaWQYASABKAkSKgoGcmVhc29uGAIgASgOMhouaWNob3IudjEuUmV2b2NhdGlvblJlYXNvbhIPCgdjb21tZW50GAMgASgJEicKBHdhaXQYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEgoKcmVxdWVzdF9pZBgFIAEoCSJLChRSZXZva2VBcGlLZXlSZXNwb25zZRIhCgdhcGlfa2V5GAEgASgLMhAuaWNob3IudjEuQXBpS2V5EhAKCHJldmlzaW9uGAIgASgDIjkKE0RlbGV0ZUFwaUtleVJlcXVlc3QSDgoGa2V5X2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkiKAoURGVsZXRlQXBpS2V5UmVzcG9uc2USEAoIcmV2aXNpb24YASABKAMy2xEKDEFkbWluU2VydmljZRJKCgtJc3N1ZUFwaUtleRIcLmljaG9yLnYxLklzc3VlQXBpS2V5UmVxdWVzdBodLmljaG9yLnYxLklzc3VlQXBpS2V5UmVzcG9uc2USTQoMSW1wb3J0QXBpS2V5Eh0uaWNob3IudjEuSW1wb3J0QXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLkltcG9ydEFwaUtleVJlc3BvbnNlEl8KEkJhdGNoSW1wb3J0QXBpS2V5cxIjLmljaG9yLnYxLkJhdGNoSW1wb3J0QXBpS2V5c1JlcXVlc3QaJC5pY2hvci52MS5CYXRjaEltcG9ydEFwaUtleXNSZXNwb25zZRJECglHZXRBcGlLZXkSGi5pY2hvci52MS5HZXRBcGlLZXlSZXF1ZXN0GhsuaWNob3IudjEuR2V0QXBpS2V5UmVzcG9uc2USSgoLTGlzdEFwaUtleXMSHC5pY2hvci52MS5MaXN0QXBpS2V5c1JlcXVlc3QaHS5pY2hvci52MS5MaXN0QXBpS2V5c1Jlc3BvbnNlElwKEUxvb2t1cENyZWRlbnRpYWxzEiIuaWNob3IudjEuTG9va3VwQ3JlZGVudGlhbHNSZXF1ZXN0GiMuaWNob3IudjEuTG9va3VwQ3JlZGVudGlhbHNSZXNwb25zZRJNCgxVcGRhdGVBcGlLZXkSHS5pY2hvci52MS5VcGRhdGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuVXBkYXRlQXBpS2V5UmVzcG9uc2USXAoRQnVsa1Jldm9rZUFwaUtleXMSIi5pY2hvci52MS5CdWxrUmV2b2tlQXBpS2V5c1JlcXVlc3QaIy5pY2hvci52MS5CdWxrUmV2b2tlQXBpS2V5c1Jlc3BvbnNlElkKEFZlcmlmeUNyZWRlbnRpYWwSIS5pY2hvci52MS5WZXJpZnlDcmVkZW50aWFsUmVxdWVzdBoiLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXNwb25zZRJrChZCYXRjaFZlcmlmeUNyZWRlbnRpYWxzEicuaWNob3IudjEuQmF0Y2hWZXJpZnlDcmVkZW50aWFsc1JlcXVlc3QaKC5pY2hvci52MS5CYXRjaFZlcmlmeUNyZWRlbnRpYWxzUmVzcG9uc2USTQoMUm90YXRlQXBpS2V5Eh0uaWNob3IudjEuUm90YXRlQXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLlJvdGF0ZUFwaUtleVJlc3BvbnNlElMKDkVuZEdyYWNlUGVyaW9kEh8uaWNob3IudjEuRW5kR3JhY2VQZXJpb2RSZXF1ZXN0GiAuaWNob3IudjEuRW5kR3JhY2VQZXJpb2RSZXNwb25zZRJQCg1EaXNhYmxlQXBpS2V5Eh4uaWNob3IudjEuRGlzYWJsZUFwaUtleVJlcXVlc3QaHy5pY2hvci52MS5EaXNhYmxlQXBpS2V5UmVzcG9uc2USTQoMRW5hYmxlQXBpS2V5Eh0uaWNob3IudjEuRW5hYmxlQXBpS2V5UmVxdWVzdBoeLmljaG9yLnYxLkVuYWJsZUFwaUtleVJlc3BvbnNlEk0KDFJldm9rZUFwaUtleRIdLmljaG9yLnYxLlJldm9rZUFwaUtleVJlcXVlc3QaHi5pY2hvci52MS5SZXZva2VBcGlLZXlSZXNwb25zZRJNCgxEZWxldGVBcGlLZXkSHS5pY2hvci52MS5EZWxldGVBcGlLZXlSZXF1ZXN0Gh4uaWNob3IudjEuRGVsZXRlQXBpS2V5UmVzcG9uc2USSgoLUmV2b2tlVG9rZW4SHC5pY2hvci52MS5SZXZva2VUb2tlblJlcXVlc3QaHS5pY2hvci52MS5SZXZva2VUb2tlblJlc3BvbnNlElYKD0xpc3RTaWduaW5nS2V5cxIgLmljaG9yLnYxLkxpc3RTaWduaW5nS2V5c1JlcXVlc3QaIS5pY2hvci52MS5MaXN0U2lnbmluZ0tleXNSZXNwb25zZRJZChBSb3RhdGVTaWduaW5nS2V5EiEuaWNob3IudjEuUm90YXRlU2lnbmluZ0tleVJlcXVlc3QaIi5pY2hvci52MS5Sb3RhdGVTaWduaW5nS2V5UmVzcG9uc2USWQoQUmV2b2tlU2lnbmluZ0tleRIhLmljaG9yLnYxLlJldm9rZVNpZ25pbmdLZXlSZXF1ZXN0GiIuaWNob3IudjEuUmV2b2tlU2lnbmluZ0tleVJlc3BvbnNlElwKEVJvdGF0ZUF1ZGllbmNlS2V5EiIuaWNob3IudjEuUm90YXRlQXVkaWVuY2VLZXlSZXF1ZXN0GiMuaWNob3IudjEuUm90YXRlQXVkaWVuY2VLZXlSZXNwb25zZRJNCgxDcmVhdGVUZW5hbnQSHS5pY2hvci52MS5DcmVhdGVUZW5hbnRSZXF1ZXN0Gh4uaWNob3IudjEuQ3JlYXRlVGVuYW50UmVzcG9uc2USRAoJR2V0VGVuYW50EhouaWNob3IudjEuR2V0VGVuYW50UmVxdWVzdBobLmljaG9yLnYxLkdldFRlbmFudFJlc3BvbnNlEkoKC0xpc3RUZW5hbnRzEhwuaWNob3IudjEuTGlzdFRlbmFudHNSZXF1ZXN0Gh0uaWNob3IudjEuTGlzdFRlbmFudHNSZXNwb25zZRJNCgxVcGRhdGVUZW5hbnQSHS5pY2hvci52MS5VcGRhdGVUZW5hbnRSZXF1ZXN0Gh4uaWNob3IudjEuVXBkYXRlVGVuYW50UmVzcG9uc2USUAoNRGlzYWJsZVRlbmFudBIeLmljaG9yLnYxLkRpc2FibGVUZW5hbnRSZXF1ZXN0Gh8uaWNob3IudjEuRGlzYWJsZVRlbmFudFJlc3BvbnNlEk0KDEVuYWJsZVRlbmFudBIdLmljaG9yLnYxLkVuYWJsZVRlbmFudFJlcXVlc3QaHi5pY2hvci52MS5FbmFibGVUZW5hbnRSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp, file_google_rpc_error_details, file_ichor_v1_api_key, file_ichor_v1_signing_key, file_ichor_v1_tenant, file_ichor_v1_token, file_ichor_v1_verification]);
 
 /**
  * IssueApiKeyRequest describes the key to make.
@@ -550,6 +550,395 @@ export const GetApiKeyResponseSchema: GenMessage<GetApiKeyResponse> = /*@__PURE_
   messageDesc(file_ichor_v1_admin_service, 9);
 
 /**
+ * ListApiKeysRequest says which keys, in which order.
+ *
+ * @generated from message ichor.v1.ListApiKeysRequest
+ */
+export type ListApiKeysRequest = Message<"ichor.v1.ListApiKeysRequest"> & {
+  /**
+   * Most keys of the page, 1 to 1000; default 50.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before, with the same filter and order; empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Terms joined by `AND`, all of which must hold (a subset of AIP-160), at most 16 and 2048 characters; empty: all keys.
+   *
+   * - `owner_id = "acme"`, `prefix = "ichor_sk"`, `labels.env = "prod"`;
+   * - `status = ACTIVE`, or DISABLED, REVOKED, EXPIRED;
+   * - `scope = "a:b"`: the key lists it literally;
+   * - `name = "ci"`, or `name = "ci*"` for what begins so;
+   * - `create_time`, `expire_time`, `last_used_time` with `<` or `>` and a time as `"2026-01-01T00:00:00Z"`. A key that
+   *   never expires ends after every time, one that was never used was used before every time.
+   *
+   * Values stand in quotes, with `\"` and `\\` in them, or plain if they hold only `[A-Za-z0-9_.:*~/@+-]`.
+   *
+   * @generated from field: string filter = 3;
+   */
+  filter: string;
+
+  /**
+   * `create_time`, `expire_time` or `name`, each alone or with ` desc`; default `create_time desc`. Keys that never
+   * expire end last.
+   *
+   * @generated from field: string order_by = 4;
+   */
+  orderBy: string;
+};
+
+/**
+ * Describes the message ichor.v1.ListApiKeysRequest.
+ * Use `create(ListApiKeysRequestSchema)` to create a new message.
+ */
+export const ListApiKeysRequestSchema: GenMessage<ListApiKeysRequest> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 10);
+
+/**
+ * ListApiKeysResponse holds a page of keys.
+ *
+ * @generated from message ichor.v1.ListApiKeysResponse
+ */
+export type ListApiKeysResponse = Message<"ichor.v1.ListApiKeysResponse"> & {
+  /**
+   * The keys.
+   *
+   * @generated from field: repeated ichor.v1.ApiKey api_keys = 1;
+   */
+  apiKeys: ApiKey[];
+
+  /**
+   * Gives the next page; empty: this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message ichor.v1.ListApiKeysResponse.
+ * Use `create(ListApiKeysResponseSchema)` to create a new message.
+ */
+export const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 11);
+
+/**
+ * LookupCredentialsRequest holds texts that may be credentials.
+ *
+ * @generated from message ichor.v1.LookupCredentialsRequest
+ */
+export type LookupCredentialsRequest = Message<"ichor.v1.LookupCredentialsRequest"> & {
+  /**
+   * Required. 1–1000 texts, each as it would be presented, at most 8 KiB.
+   *
+   * @generated from field: repeated string texts = 1;
+   */
+  texts: string[];
+
+  /**
+   * Whether the keys that are found are revoked, all in one transaction.
+   *
+   * @generated from field: bool revoke = 2;
+   */
+  revoke: boolean;
+
+  /**
+   * Why, with `revoke`.
+   *
+   * @generated from field: ichor.v1.RevocationReason reason = 3;
+   */
+  reason: RevocationReason;
+
+  /**
+   * As IssueApiKeyRequest.request_id, with `revoke`.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message ichor.v1.LookupCredentialsRequest.
+ * Use `create(LookupCredentialsRequestSchema)` to create a new message.
+ */
+export const LookupCredentialsRequestSchema: GenMessage<LookupCredentialsRequest> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 12);
+
+/**
+ * LookupCredentialsResponse says what each text is.
+ *
+ * @generated from message ichor.v1.LookupCredentialsResponse
+ */
+export type LookupCredentialsResponse = Message<"ichor.v1.LookupCredentialsResponse"> & {
+  /**
+   * One per text, in order.
+   *
+   * @generated from field: repeated ichor.v1.LookupResult results = 1;
+   */
+  results: LookupResult[];
+
+  /**
+   * With `revoke`: revision of the store that holds the change.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message ichor.v1.LookupCredentialsResponse.
+ * Use `create(LookupCredentialsResponseSchema)` to create a new message.
+ */
+export const LookupCredentialsResponseSchema: GenMessage<LookupCredentialsResponse> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 13);
+
+/**
+ * LookupResult is what is known of one text.
+ *
+ * @generated from message ichor.v1.LookupResult
+ */
+export type LookupResult = Message<"ichor.v1.LookupResult"> & {
+  /**
+   * Which text, from 0.
+   *
+   * @generated from field: int32 index = 1;
+   */
+  index: number;
+
+  /**
+   * What the text is, by its form; not set if it can't be a credential.
+   *
+   * @generated from field: ichor.v1.CredentialKind kind = 2;
+   */
+  kind: CredentialKind;
+
+  /**
+   * TypeID `key_…` of the key that it belongs to; empty: none of the tenant's.
+   *
+   * @generated from field: string key_id = 3;
+   */
+  keyId: string;
+
+  /**
+   * Who or what that key belongs to.
+   *
+   * @generated from field: string owner_id = 4;
+   */
+  ownerId: string;
+
+  /**
+   * State of that key, after a revocation; not set without a key.
+   *
+   * @generated from field: ichor.v1.KeyStatus status = 5;
+   */
+  status: KeyStatus;
+};
+
+/**
+ * Describes the message ichor.v1.LookupResult.
+ * Use `create(LookupResultSchema)` to create a new message.
+ */
+export const LookupResultSchema: GenMessage<LookupResult> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 14);
+
+/**
+ * UpdateApiKeyRequest names a key and says what shall change.
+ *
+ * @generated from message ichor.v1.UpdateApiKeyRequest
+ */
+export type UpdateApiKeyRequest = Message<"ichor.v1.UpdateApiKeyRequest"> & {
+  /**
+   * Required. TypeID `key_…`.
+   *
+   * @generated from field: string key_id = 1;
+   */
+  keyId: string;
+
+  /**
+   * Required. Holds the new values.
+   *
+   * @generated from field: ichor.v1.ApiKey api_key = 2;
+   */
+  apiKey?: ApiKey | undefined;
+
+  /**
+   * What to change: `name`, `scopes`, `metadata`, `labels`, `allowed_cidrs`, `constraints`, `expire_time` (not set in
+   * `api_key`: never), `derive_policy`; `*` is all of them; not set: those that `api_key` has set.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 3;
+   */
+  updateMask?: FieldMask | undefined;
+
+  /**
+   * The change is refused if the key's etag is another one; empty: any.
+   *
+   * @generated from field: string etag = 4;
+   */
+  etag: string;
+
+  /**
+   * Whether tokens that were derived before stay alive although the key allows less now.
+   *
+   * @generated from field: bool keep_derived = 5;
+   */
+  keepDerived: boolean;
+
+  /**
+   * As IssueApiKeyRequest.request_id.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message ichor.v1.UpdateApiKeyRequest.
+ * Use `create(UpdateApiKeyRequestSchema)` to create a new message.
+ */
+export const UpdateApiKeyRequestSchema: GenMessage<UpdateApiKeyRequest> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 15);
+
+/**
+ * UpdateApiKeyResponse holds the key.
+ *
+ * @generated from message ichor.v1.UpdateApiKeyResponse
+ */
+export type UpdateApiKeyResponse = Message<"ichor.v1.UpdateApiKeyResponse"> & {
+  /**
+   * The key.
+   *
+   * @generated from field: ichor.v1.ApiKey api_key = 1;
+   */
+  apiKey?: ApiKey | undefined;
+
+  /**
+   * Revision of the store that holds the change.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message ichor.v1.UpdateApiKeyResponse.
+ * Use `create(UpdateApiKeyResponseSchema)` to create a new message.
+ */
+export const UpdateApiKeyResponseSchema: GenMessage<UpdateApiKeyResponse> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 16);
+
+/**
+ * BulkRevokeApiKeysRequest says which keys, and why they end.
+ *
+ * @generated from message ichor.v1.BulkRevokeApiKeysRequest
+ */
+export type BulkRevokeApiKeysRequest = Message<"ichor.v1.BulkRevokeApiKeysRequest"> & {
+  /**
+   * Required. As ListApiKeysRequest.filter; not empty.
+   *
+   * @generated from field: string filter = 1;
+   */
+  filter: string;
+
+  /**
+   * Why.
+   *
+   * @generated from field: ichor.v1.RevocationReason reason = 2;
+   */
+  reason: RevocationReason;
+
+  /**
+   * As RevokeApiKeyRequest.comment.
+   *
+   * @generated from field: string comment = 3;
+   */
+  comment: string;
+
+  /**
+   * Whether nothing is revoked, and only counted.
+   *
+   * @generated from field: bool dry_run = 4;
+   */
+  dryRun: boolean;
+
+  /**
+   * Most keys of the page, 1 to 1000; default 1000.
+   *
+   * @generated from field: int32 page_size = 5;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the call before, with the same filter; empty: the first page.
+   *
+   * @generated from field: string page_token = 6;
+   */
+  pageToken: string;
+
+  /**
+   * As IssueApiKeyRequest.request_id.
+   *
+   * @generated from field: string request_id = 7;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message ichor.v1.BulkRevokeApiKeysRequest.
+ * Use `create(BulkRevokeApiKeysRequestSchema)` to create a new message.
+ */
+export const BulkRevokeApiKeysRequestSchema: GenMessage<BulkRevokeApiKeysRequest> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 17);
+
+/**
+ * BulkRevokeApiKeysResponse says what a page revoked.
+ *
+ * @generated from message ichor.v1.BulkRevokeApiKeysResponse
+ */
+export type BulkRevokeApiKeysResponse = Message<"ichor.v1.BulkRevokeApiKeysResponse"> & {
+  /**
+   * How many keys the page revoked, or would have. A repeat after 1 h doesn't tell it.
+   *
+   * @generated from field: int32 revoked_count = 1;
+   */
+  revokedCount: number;
+
+  /**
+   * How many further keys the filter finds, as far as they were counted: at most 10 000.
+   *
+   * @generated from field: int32 remaining_estimate = 2;
+   */
+  remainingEstimate: number;
+
+  /**
+   * Goes on with the next page; empty: this was the last.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+
+  /**
+   * Revision of the store that holds the change; with `dry_run` the one that was looked at.
+   *
+   * @generated from field: int64 revision = 4;
+   */
+  revision: bigint;
+};
+
+/**
+ * Describes the message ichor.v1.BulkRevokeApiKeysResponse.
+ * Use `create(BulkRevokeApiKeysResponseSchema)` to create a new message.
+ */
+export const BulkRevokeApiKeysResponseSchema: GenMessage<BulkRevokeApiKeysResponse> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_admin_service, 18);
+
+/**
  * BatchVerifyCredentialsRequest holds verifications.
  *
  * @generated from message ichor.v1.BatchVerifyCredentialsRequest
@@ -568,7 +957,7 @@ export type BatchVerifyCredentialsRequest = Message<"ichor.v1.BatchVerifyCredent
  * Use `create(BatchVerifyCredentialsRequestSchema)` to create a new message.
  */
 export const BatchVerifyCredentialsRequestSchema: GenMessage<BatchVerifyCredentialsRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 10);
+  messageDesc(file_ichor_v1_admin_service, 19);
 
 /**
  * BatchVerifyCredentialsResponse holds their outcomes.
@@ -589,7 +978,7 @@ export type BatchVerifyCredentialsResponse = Message<"ichor.v1.BatchVerifyCreden
  * Use `create(BatchVerifyCredentialsResponseSchema)` to create a new message.
  */
 export const BatchVerifyCredentialsResponseSchema: GenMessage<BatchVerifyCredentialsResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 11);
+  messageDesc(file_ichor_v1_admin_service, 20);
 
 /**
  * RotateApiKeyRequest names a key and says how long its older secrets live on.
@@ -632,7 +1021,7 @@ export type RotateApiKeyRequest = Message<"ichor.v1.RotateApiKeyRequest"> & {
  * Use `create(RotateApiKeyRequestSchema)` to create a new message.
  */
 export const RotateApiKeyRequestSchema: GenMessage<RotateApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 12);
+  messageDesc(file_ichor_v1_admin_service, 21);
 
 /**
  * RotateApiKeyResponse holds the key and its new credential.
@@ -667,7 +1056,7 @@ export type RotateApiKeyResponse = Message<"ichor.v1.RotateApiKeyResponse"> & {
  * Use `create(RotateApiKeyResponseSchema)` to create a new message.
  */
 export const RotateApiKeyResponseSchema: GenMessage<RotateApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 13);
+  messageDesc(file_ichor_v1_admin_service, 22);
 
 /**
  * EndGracePeriodRequest names a key.
@@ -695,7 +1084,7 @@ export type EndGracePeriodRequest = Message<"ichor.v1.EndGracePeriodRequest"> & 
  * Use `create(EndGracePeriodRequestSchema)` to create a new message.
  */
 export const EndGracePeriodRequestSchema: GenMessage<EndGracePeriodRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 14);
+  messageDesc(file_ichor_v1_admin_service, 23);
 
 /**
  * EndGracePeriodResponse holds the key.
@@ -723,7 +1112,7 @@ export type EndGracePeriodResponse = Message<"ichor.v1.EndGracePeriodResponse"> 
  * Use `create(EndGracePeriodResponseSchema)` to create a new message.
  */
 export const EndGracePeriodResponseSchema: GenMessage<EndGracePeriodResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 15);
+  messageDesc(file_ichor_v1_admin_service, 24);
 
 /**
  * DisableApiKeyRequest names a key.
@@ -751,7 +1140,7 @@ export type DisableApiKeyRequest = Message<"ichor.v1.DisableApiKeyRequest"> & {
  * Use `create(DisableApiKeyRequestSchema)` to create a new message.
  */
 export const DisableApiKeyRequestSchema: GenMessage<DisableApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 16);
+  messageDesc(file_ichor_v1_admin_service, 25);
 
 /**
  * DisableApiKeyResponse holds the key.
@@ -779,7 +1168,7 @@ export type DisableApiKeyResponse = Message<"ichor.v1.DisableApiKeyResponse"> & 
  * Use `create(DisableApiKeyResponseSchema)` to create a new message.
  */
 export const DisableApiKeyResponseSchema: GenMessage<DisableApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 17);
+  messageDesc(file_ichor_v1_admin_service, 26);
 
 /**
  * EnableApiKeyRequest names a key.
@@ -807,7 +1196,7 @@ export type EnableApiKeyRequest = Message<"ichor.v1.EnableApiKeyRequest"> & {
  * Use `create(EnableApiKeyRequestSchema)` to create a new message.
  */
 export const EnableApiKeyRequestSchema: GenMessage<EnableApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 18);
+  messageDesc(file_ichor_v1_admin_service, 27);
 
 /**
  * EnableApiKeyResponse holds the key.
@@ -835,7 +1224,7 @@ export type EnableApiKeyResponse = Message<"ichor.v1.EnableApiKeyResponse"> & {
  * Use `create(EnableApiKeyResponseSchema)` to create a new message.
  */
 export const EnableApiKeyResponseSchema: GenMessage<EnableApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 19);
+  messageDesc(file_ichor_v1_admin_service, 28);
 
 /**
  * RevokeApiKeyRequest names a key and says why it ends.
@@ -884,7 +1273,7 @@ export type RevokeApiKeyRequest = Message<"ichor.v1.RevokeApiKeyRequest"> & {
  * Use `create(RevokeApiKeyRequestSchema)` to create a new message.
  */
 export const RevokeApiKeyRequestSchema: GenMessage<RevokeApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 20);
+  messageDesc(file_ichor_v1_admin_service, 29);
 
 /**
  * RevokeApiKeyResponse holds the key.
@@ -912,7 +1301,7 @@ export type RevokeApiKeyResponse = Message<"ichor.v1.RevokeApiKeyResponse"> & {
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 21);
+  messageDesc(file_ichor_v1_admin_service, 30);
 
 /**
  * DeleteApiKeyRequest names a key.
@@ -940,7 +1329,7 @@ export type DeleteApiKeyRequest = Message<"ichor.v1.DeleteApiKeyRequest"> & {
  * Use `create(DeleteApiKeyRequestSchema)` to create a new message.
  */
 export const DeleteApiKeyRequestSchema: GenMessage<DeleteApiKeyRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 22);
+  messageDesc(file_ichor_v1_admin_service, 31);
 
 /**
  * DeleteApiKeyResponse says that the key is gone.
@@ -961,7 +1350,7 @@ export type DeleteApiKeyResponse = Message<"ichor.v1.DeleteApiKeyResponse"> & {
  * Use `create(DeleteApiKeyResponseSchema)` to create a new message.
  */
 export const DeleteApiKeyResponseSchema: GenMessage<DeleteApiKeyResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_admin_service, 23);
+  messageDesc(file_ichor_v1_admin_service, 32);
 
 /**
  * AdminService issues, verifies, rotates and revokes API keys.
@@ -1031,6 +1420,64 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof GetApiKeyRequestSchema;
     output: typeof GetApiKeyResponseSchema;
+  },
+  /**
+   * ListApiKeys gives keys of the tenant in pages.
+   * Success: a page, and the token of the next one. A page may be short, even empty, while more follow: a filter that
+   * lets little through is looked for in parts. Every page costs the same, however far it is from the first.
+   * Idempotency: reads only.
+   * Callers: `ichor:keys:read`.
+   *
+   * @generated from rpc ichor.v1.AdminService.ListApiKeys
+   */
+  listApiKeys: {
+    methodKind: "unary";
+    input: typeof ListApiKeysRequestSchema;
+    output: typeof ListApiKeysResponseSchema;
+  },
+  /**
+   * LookupCredentials says which keys some texts belong to, as a report of leaked credentials has them, and can revoke
+   * those keys.
+   * Success: one result per text, in order; only the right secret of a key is found. Keys that were dead stay as they were.
+   * Idempotency: by `request_id`; again is OK and revokes what isn't revoked yet.
+   * Reasons: LAST_ROOT_CREDENTIAL, RESERVED_SCOPE_NOT_COVERED, REQUEST_ID_REUSED.
+   * Callers: `ichor:keys:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.LookupCredentials
+   */
+  lookupCredentials: {
+    methodKind: "unary";
+    input: typeof LookupCredentialsRequestSchema;
+    output: typeof LookupCredentialsResponseSchema;
+  },
+  /**
+   * UpdateApiKey changes what a key is and may.
+   * Success: the fields of the mask are as told, at once. If the key then allows less than before, tokens that were
+   * derived from it are dead, unless `keep_derived`.
+   * Idempotency: by `request_id`; an update that changes nothing is OK and makes no revision.
+   * Reasons: KEY_NOT_FOUND, KEY_REVOKED, ETAG_MISMATCH, LAST_ROOT_CREDENTIAL, RESERVED_SCOPE_NOT_COVERED, REQUEST_ID_REUSED.
+   * Callers: `ichor:keys:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.UpdateApiKey
+   */
+  updateApiKey: {
+    methodKind: "unary";
+    input: typeof UpdateApiKeyRequestSchema;
+    output: typeof UpdateApiKeyResponseSchema;
+  },
+  /**
+   * BulkRevokeApiKeys revokes the keys that a filter finds, one page a call, each in one transaction.
+   * Success: as many as were found in the page are revoked; keys that were revoked before aren't counted.
+   * Idempotency: by `request_id`; without it a repeat finds what isn't revoked yet.
+   * Reasons: LAST_ROOT_CREDENTIAL, RESERVED_SCOPE_NOT_COVERED, REQUEST_ID_REUSED.
+   * Callers: `ichor:keys:write`.
+   *
+   * @generated from rpc ichor.v1.AdminService.BulkRevokeApiKeys
+   */
+  bulkRevokeApiKeys: {
+    methodKind: "unary";
+    input: typeof BulkRevokeApiKeysRequestSchema;
+    output: typeof BulkRevokeApiKeysResponseSchema;
   },
   /**
    * VerifyCredential says whether a credential is authentic and allows a request.
