@@ -1,6 +1,5 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
-import { rewrapStore } from "../app.ts";
 import { loadServerConfig } from "../config.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { tellingStartFaults } from "./serve.ts";
@@ -15,6 +14,7 @@ export function addSecretsCommands(program: Command, io: CliIo): void {
 }
 
 async function rewrap(json: boolean, { env, stdout, stderr }: CliIo): Promise<void> {
+  const { rewrapStore } = await import("../app.ts");
   const { moved, stuck } = await rewrapStore(
     loadServerConfig(env),
     { now: Date.now, random: randomBytes },

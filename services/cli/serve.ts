@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
-import { type LoggerOptions, pino } from "pino";
-import { buildApp, migrateStore } from "../app.ts";
+import type { LoggerOptions } from "pino";
 import { type ListenAddress, type LogLevel, loadServerConfig } from "../config.ts";
-import { createListener, type Listener } from "../http/listener.ts";
+import type { Listener } from "../http/listener.ts";
 import { readTlsFiles } from "../http/tls-files.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
 import { StoreStartError } from "../store/start-error.ts";
@@ -12,7 +11,7 @@ import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 /** How long SIGTERM waits for calls in flight, in ms; the rest of the ten seconds is for closing. */
 const drainMsMax = 8_000;
 
-/** Adds `serve` and `migrate`. */
+/** Adds `serve` and `migrate`. The server's code is loaded when it is to run: client commands start without it. */
 export function addServerCommands(program: Command, io: CliIo): void {
   program
     .command("serve")
@@ -26,6 +25,7 @@ export function addServerCommands(program: Command, io: CliIo): void {
 
 async function serve({ env, stdout, stop }: CliIo): Promise<void> {
   const config = loadServerConfig(env);
+  const { buildApp, createListener, pino } = await loadServer();
   const log = pino(logOptions(config.logLevel), stdout);
   const tls = config.tls && readTlsFiles(config.tls);
   let issuer = config.publicUrl ?? "";
@@ -45,6 +45,15 @@ async function serve({ env, stdout, stop }: CliIo): Promise<void> {
   }
 }
 
+async function loadServer() {
+  const [app, listener, logger] = await Promise.all([
+    import("../app.ts"),
+    import("../http/listener.ts"),
+    import("pino"),
+  ]);
+  return { buildApp: app.buildApp, createListener: listener.createListener, pino: logger.pino };
+}
+
 /** Gives the URL. An address that can't be had is told as what it is: a matter of the configuration. */
 async function listenAt(listener: Listener, { host, port }: ListenAddress): Promise<string> {
   try {
@@ -60,12 +69,13 @@ function logOptions(level: LogLevel): LoggerOptions {
   return {
     level,
     base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
+    timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label) => ({ level: label }) },
   };
 }
 
 async function migrate(json: boolean, { env, stdout }: CliIo): Promise<void> {
+  const { migrateStore } = await import("../app.ts");
   const applied = await migrateStore(loadServerConfig(env), { now: Date.now, random: randomBytes });
   const text = applied.length === 0 ? "the schema was up to date" : applied.map((name) => `applied ${name}`).join("\n");
   stdout.write(`${json ? JSON.stringify({ applied }) : text}\n`);
