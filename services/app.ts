@@ -13,6 +13,7 @@ import { derivationService } from "./derivation/service.ts";
 import { createFastUnary, type FastUnary } from "./http/fast-unary.ts";
 import { issuerEndpoints } from "./http/issuer-endpoints.ts";
 import { createRequestHandler, probeEndpoints } from "./http/plain-endpoints.ts";
+import { keySetStream } from "./key-set-stream.ts";
 import { AnswerSealer } from "./keyring/answer-sealer.ts";
 import { Keyring } from "./keyring/keyring.ts";
 import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
@@ -132,6 +133,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       if (event.kind === "reset" || event.row.change.kind === "secret") void reloadPeppers();
     });
     const records = new RecordCache({ store, tail, monotonicMs });
+    const stream = keySetStream({ store, tail, keyring, now, random, drain: readiness.drainSignal, log });
     await tail.start();
     const instanceId = Buffer.from(random(8)).toString("hex");
     const wakeUps = openWakeUps(wakeWaysOf(config), { store, tail, instanceId, log });
@@ -170,9 +172,9 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     });
     const shared = { store, sealer, peppers: ring, keyring, verifyPresented: verify, issuer: deps.issuer, random, now };
     const offered = [
-      adminService(shared),
+      adminService({ ...shared, ledger: stream.ledger, freshness: tail }),
       selfService(shared),
-      derivationService({ ...shared, records, freshness: tail }),
+      derivationService({ ...shared, ...stream, records, freshness: tail }),
     ];
     const tending = startTending({ store, keyring, now, schedule, log });
     const descriptors = offered.map(({ service }) => service);
@@ -197,6 +199,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       store,
       async close() {
         await tending.stop();
+        await stream.stop();
         await wakeUps.close();
         await tail.stop();
         await store.close();

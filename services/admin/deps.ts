@@ -1,6 +1,8 @@
+import type { SubscriptionLedger } from "../changes/subscription-ledger.ts";
 import type { Keyring } from "../keyring/keyring.ts";
 import type { RotationDeps } from "../mutation/rotation.ts";
 import type { MutationDeps } from "../mutation/run-once.ts";
+import type { Freshness } from "../verification/records.ts";
 import type { VerifyPresented } from "../verification/verify-presented.ts";
 
 /** The ports that AdminService's methods work on. */
@@ -9,4 +11,8 @@ export interface AdminDeps extends MutationDeps, RotationDeps {
   readonly verifyPresented: VerifyPresented;
   /** Base URL of the issuer. */
   readonly issuer: () => string;
+  /** Who follows key sets. */
+  readonly ledger: SubscriptionLedger;
+  /** Where the store's log stands, as this process knows. */
+  readonly freshness: Freshness;
 }

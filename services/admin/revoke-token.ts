@@ -107,7 +107,7 @@ async function raiseEpoch(
   await tx.updateKey(after);
   return {
     result: { revision },
-    change: { kind: "key", tenantId, event: "tokens_revoked", keyIds: [keyId] },
+    change: { kind: "key", tenantId, event: "tokens_revoked", keyIds: [keyId], tokenEpoch: after.tokenEpoch },
     target: keyId,
     beforeDigest: keyDigest(before),
     afterDigest: keyDigest(after),
@@ -130,7 +130,7 @@ async function raiseCutOff(
   await tx.updateTenant(after);
   return {
     result: { revision },
-    change: { kind: "tenant", tenantId, event: "tokens_revoked" },
+    change: { kind: "tenant", tenantId, event: "tokens_revoked", tokensIssuedBeforeMs },
     target: tenantId,
     beforeDigest: tenantDigest(before),
     afterDigest: tenantDigest(after),

@@ -7,6 +7,7 @@ import { getApiKey } from "./get-api-key.ts";
 import { batchImportApiKeys, importApiKey } from "./import-api-key.ts";
 import { issueApiKey } from "./issue-api-key.ts";
 import { listApiKeys } from "./list-api-keys.ts";
+import { listSubscribers } from "./list-subscribers.ts";
 import { lookupCredentials } from "./lookup-credentials.ts";
 import { revokeToken } from "./revoke-token.ts";
 import { rotateApiKey } from "./rotate-api-key.ts";
@@ -36,6 +37,7 @@ export function adminService(deps: AdminDeps): Registration {
     revokeApiKey: revokeApiKey(deps),
     deleteApiKey: deleteApiKey(deps),
     revokeToken: revokeToken(deps),
+    listSubscribers: listSubscribers(deps),
     listSigningKeys: listSigningKeys(deps),
     rotateSigningKey: rotateSigningKey(deps),
     revokeSigningKey: revokeSigningKey(deps),

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ChangeRow, Head } from "../core/change.ts";
+import { genesisHash } from "../core/change-chain.ts";
 import { IchorError } from "../core/errors.ts";
 import type { Store } from "../store/port.ts";
 import { RevisionWaiters } from "./revision-waiters.ts";
@@ -79,6 +80,11 @@ export class Tail {
   /** Id of the history that is followed; empty before the start. */
   get storeEpoch(): string {
     return this.#at?.storeEpoch ?? "";
+  }
+
+  /** Where the log stood at `revision`; of revision 0 and without epoch before the start. */
+  get position(): Head {
+    return this.#at ?? { revision: 0n, hash: genesisHash, storeEpoch: "" };
   }
 
   /** When the last read began that found no gap up to the head, ms since the epoch; 0 before the first. */

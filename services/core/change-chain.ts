@@ -5,6 +5,7 @@ import type {
   ChainHash,
   Change,
   KeyEvent,
+  PublishedSigningKey,
   SecretEvent,
   SigningKeyEvent,
   TenantEvent,
@@ -110,6 +111,7 @@ const keyEvents: Readonly<Record<KeyEvent, true>> = {
   revoked: true,
   deleted: true,
   tokens_revoked: true,
+  forgotten: true,
 };
 const tenantEvents: Readonly<Record<TenantEvent, true>> = {
   created: true,
@@ -133,19 +135,27 @@ function parseChange(value: unknown): Change | undefined {
   const { kind, event, tenantId } = fields;
   if (typeof event !== "string") return undefined;
   if (kind === "secret") return isEvent(secretEvents, event) ? { kind, event } : undefined;
+  if (kind === "store") return event === "epoch_renewed" ? { kind, event } : undefined;
   if (typeof tenantId !== "string" || !isTenantId(tenantId)) return undefined;
   switch (kind) {
-    case "tenant":
-      return isEvent(tenantEvents, event) ? { kind, tenantId, event } : undefined;
+    case "tenant": {
+      const { tokensIssuedBeforeMs } = fields;
+      if (!isEvent(tenantEvents, event) || !isOptionalCount(tokensIssuedBeforeMs)) return undefined;
+      return { kind, tenantId, event, ...(tokensIssuedBeforeMs !== undefined && { tokensIssuedBeforeMs }) };
+    }
     case "key": {
       const keyIds = listOf(fields.keyIds, (id) => (typeof id === "string" && isKeyId(id) ? id : undefined));
-      return keyIds && isEvent(keyEvents, event) ? { kind, tenantId, event, keyIds } : undefined;
+      const { tokenEpoch } = fields;
+      if (!keyIds || !isEvent(keyEvents, event) || !isOptionalCount(tokenEpoch)) return undefined;
+      return { kind, tenantId, event, keyIds, ...(tokenEpoch !== undefined && { tokenEpoch }) };
     }
     case "signing_key": {
       const signingKeyIds = listOf(fields.signingKeyIds, (id) =>
         typeof id === "string" ? parseId("sig", id) : undefined,
       );
-      return signingKeyIds && isEvent(signingKeyEvents, event) ? { kind, tenantId, event, signingKeyIds } : undefined;
+      const published = listOf(fields.published, parsePublished);
+      if (!signingKeyIds || !published || !isEvent(signingKeyEvents, event)) return undefined;
+      return { kind, tenantId, event, signingKeyIds, published };
     }
     case "audience_key": {
       const { audience } = fields;
@@ -165,6 +175,23 @@ function listOf<T>(value: unknown, parse: (item: unknown) => T | undefined): rea
   if (!Array.isArray(value)) return undefined;
   const items = value.map(parse);
   return items.every((item) => item !== undefined) ? items : undefined;
+}
+
+function parsePublished(value: unknown): PublishedSigningKey | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { kid, state, publicJwk } = value as Readonly<Record<string, unknown>>;
+  if (typeof kid !== "string" || !isPublishedState(state)) return undefined;
+  if (typeof publicJwk !== "object" || publicJwk === null) return undefined;
+  const strings = Object.values(publicJwk).every((member) => typeof member === "string");
+  return strings ? { kid, state, publicJwk: publicJwk as Readonly<Record<string, string>> } : undefined;
+}
+
+function isPublishedState(state: unknown): state is PublishedSigningKey["state"] {
+  return state === "NEXT" || state === "ACTIVE" || state === "RETIRED";
+}
+
+function isOptionalCount(value: unknown): value is number | undefined {
+  return value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0);
 }
 
 function parseRevocation(value: unknown): TokenRevocation | undefined {

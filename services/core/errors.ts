@@ -40,6 +40,7 @@ export const errorReasons = [
   "NEXT_KEY_TOO_YOUNG",
   "TENANT_ALREADY_EXISTS",
   "DEFAULT_TENANT",
+  "SUBSCRIPTION_NOT_FOUND",
 ] as const;
 
 export type ErrorReason = (typeof errorReasons)[number];

@@ -1,3 +1,4 @@
+import type { PublishedSigningKey } from "./change.ts";
 import { tokenLifeSecondsMax } from "./derived-token.ts";
 import { IchorError } from "./errors.ts";
 import type { SigningKeyId, TenantId } from "./ids.ts";
@@ -47,7 +48,18 @@ export interface SigningKeyStep {
 
 /** Whether verifiers may trust a key in this state. */
 export function isPublished(key: Pick<SigningKey, "state">): boolean {
-  return key.state === "NEXT" || key.state === "ACTIVE" || key.state === "RETIRED";
+  return isPublishedState(key.state);
+}
+
+/** Gives those keys that are published, as verifiers know them. */
+export function publishedKeys(keys: readonly SigningKey[]): readonly PublishedSigningKey[] {
+  return keys.flatMap(({ kid, state, publicJwk }) =>
+    isPublishedState(state) ? [{ kid, state, publicJwk: { ...publicJwk } }] : [],
+  );
+}
+
+function isPublishedState(state: SigningKeyState): state is PublishedSigningKey["state"] {
+  return state === "NEXT" || state === "ACTIVE" || state === "RETIRED";
 }
 
 /** Makes a published key the one that signs until `next` takes its turn: after the period, and not before its lead. */

@@ -1,11 +1,17 @@
+import type { SubscriptionLedger } from "../changes/subscription-ledger.ts";
 import type { Keyring } from "../keyring/keyring.ts";
 import type { Freshness, KeyRecords } from "../verification/records.ts";
 import type { VerifyPresented } from "../verification/verify-presented.ts";
+import type { KeySetHub } from "./key-set-hub.ts";
 
 /** The ports that DerivationService's methods work on. */
 export interface DerivationDeps {
   readonly records: KeyRecords;
-  readonly freshness: Pick<Freshness, "revision">;
+  readonly freshness: Pick<Freshness, "revision"> & { readonly storeEpoch: string };
+  readonly hub: KeySetHub;
+  readonly ledger: SubscriptionLedger;
+  /** Calls back once after so many ms and gives what cancels that. */
+  readonly schedule: (callback: () => void, delayMs: number) => () => void;
   readonly keyring: Pick<Keyring, "forTenant">;
   readonly verifyPresented: VerifyPresented;
   /** Base URL of the issuer. */

@@ -4,6 +4,7 @@ import type { DerivationDeps } from "./deps.ts";
 import { deriveToken } from "./derive-token.ts";
 import { getKeySet } from "./get-key-set.ts";
 import { verifyToken } from "./verify-token.ts";
+import { ackKeySet, watchKeySet } from "./watch-key-set.ts";
 
 /** DerivationService on its ports, ready to be registered. */
 export function derivationService(deps: DerivationDeps): Registration {
@@ -11,5 +12,7 @@ export function derivationService(deps: DerivationDeps): Registration {
     deriveToken: deriveToken(deps),
     verifyToken: verifyToken(deps),
     getKeySet: getKeySet(deps),
+    watchKeySet: watchKeySet(deps),
+    ackKeySet: ackKeySet(deps),
   });
 }

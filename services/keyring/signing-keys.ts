@@ -5,7 +5,7 @@ import { newId, type TenantId } from "../core/ids.ts";
 import { type JwtAlgorithm, rsaBitsMin } from "../core/jwt/algorithms.ts";
 import type { JwtSigner } from "../core/jwt/sign.ts";
 import { jwkThumbprint, type PublicJwk } from "../core/jwt/verification-key.ts";
-import { activated, type SigningKey, type SigningKeyStep } from "../core/signing-key.ts";
+import { activated, publishedKeys, type SigningKey, type SigningKeyStep } from "../core/signing-key.ts";
 import type { Tenant } from "../core/tenant.ts";
 import type { SealedSecret, StoreTransaction } from "../store/port.ts";
 import type { MasterKeys } from "./master-key.ts";
@@ -84,7 +84,14 @@ export async function saveSigningKeyStep(
   if (fresh && step.changed.some(({ id }) => id === fresh.key.id)) await tx.insertSealedSecret(fresh.row);
   for (const key of step.changed) await tx.tokens.putSigningKey(key);
   for (const { id } of step.forgotten) await tx.deleteSealedSecret(id);
-  return { kind: "signing_key", tenantId, event: step.event, signingKeyIds: step.changed.map(({ id }) => id) };
+  const published = publishedKeys(await tx.tokens.listSigningKeys(tenantId));
+  return {
+    kind: "signing_key",
+    tenantId,
+    event: step.event,
+    signingKeyIds: step.changed.map(({ id }) => id),
+    published,
+  };
 }
 
 /** Opens the private part of a key. Throws SECRET_NOT_LOADED. */

@@ -1,6 +1,6 @@
 import { signingKeysDigest } from "../core/change-chain.ts";
 import type { TenantId } from "../core/ids.ts";
-import { dueStep, removed, rotated, type SigningKey } from "../core/signing-key.ts";
+import { dueStep, publishedKeys, removed, rotated, type SigningKey } from "../core/signing-key.ts";
 import { defaultTenantSlug } from "../core/tenant.ts";
 import type { Mutation, Store } from "../store/port.ts";
 import type { Keyring } from "./keyring.ts";
@@ -104,7 +104,7 @@ async function makeFirstKeys({ store, keyring, log }: TendingDeps, id: TenantId)
     const signingKeyIds = keys.map((key) => key.id);
     return {
       result: true,
-      change: { kind: "signing_key", tenantId: id, event: "created", signingKeyIds },
+      change: { kind: "signing_key", tenantId: id, event: "created", signingKeyIds, published: publishedKeys(keys) },
       audit: { ...byItself(id, "CreateSigningKeys", id), afterDigest: signingKeysDigest(keys) },
     };
   });

@@ -65,7 +65,13 @@ export async function mutateKey<M extends DescMethodUnary>(
       if (endsSecrets.has(mutation.event)) await tx.eraseIdempotentAnswers(keyId);
       return {
         result: mutation.respond(after ?? before, revision, nowMs),
-        change: { kind: "key", tenantId: call.tenantId, event: mutation.event, keyIds: [keyId] },
+        change: {
+          kind: "key",
+          tenantId: call.tenantId,
+          event: mutation.event,
+          keyIds: [keyId],
+          ...(after && raisedEpoch(before, after)),
+        },
         target: keyId,
         keyId,
         beforeDigest: keyDigest(before),
@@ -141,6 +147,11 @@ function replayOf<M extends DescMethodUnary>(
     recall: async (tx, { keyId, revision }) => recall(await tx.getKey(keyId), revision, deps.now()),
     ...(repeatedBy !== undefined && { repeatedBy }),
   };
+}
+
+/** Tells the log of a raised token epoch, whatever raised it. */
+function raisedEpoch(before: ApiKey, after: ApiKey): { readonly tokenEpoch?: number } {
+  return after.tokenEpoch > before.tokenEpoch ? { tokenEpoch: after.tokenEpoch } : {};
 }
 
 /**

@@ -12,6 +12,7 @@ const signingRead: Access = { scope: "ichor:signing:read" };
 const signingWrite: Access = { scope: "ichor:signing:write" };
 const tenantsRead: Access = { scope: "ichor:tenants:read" };
 const tenantsWrite: Access = { scope: "ichor:tenants:write" };
+const keySetWatch: Access = { scope: "ichor:keyset:watch" };
 const anyKey: Access = { holder: true };
 
 /**
@@ -42,6 +43,7 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "ichor.v1.AdminService/DeleteApiKey": keysWrite,
   "ichor.v1.AdminService/RevokeToken": { scope: "ichor:tokens:revoke" },
   "ichor.v1.AdminService/ListSigningKeys": signingRead,
+  "ichor.v1.AdminService/ListSubscribers": signingRead,
   "ichor.v1.AdminService/RotateSigningKey": signingWrite,
   "ichor.v1.AdminService/RevokeSigningKey": signingWrite,
   "ichor.v1.AdminService/RotateAudienceKey": signingWrite,
@@ -53,7 +55,9 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "ichor.v1.AdminService/EnableTenant": tenantsWrite,
   "ichor.v1.DerivationService/DeriveToken": anyKey,
   "ichor.v1.DerivationService/VerifyToken": { scope: "ichor:tokens:verify" },
-  "ichor.v1.DerivationService/GetKeySet": { scope: "ichor:keyset:watch" },
+  "ichor.v1.DerivationService/GetKeySet": keySetWatch,
+  "ichor.v1.DerivationService/WatchKeySet": keySetWatch,
+  "ichor.v1.DerivationService/AckKeySet": keySetWatch,
   "ichor.v1.SelfService/GetSelf": anyKey,
   "ichor.v1.SelfService/RotateSelf": anyKey,
   "ichor.v1.SelfService/RevokeSelf": anyKey,

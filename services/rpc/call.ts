@@ -1,6 +1,13 @@
-import type { DescMethodUnary, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type {
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  DescService,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
 import type { Caller } from "../core/caller.ts";
 import type { TenantId } from "../core/ids.ts";
+import type { Frame } from "./frame.ts";
 
 /**
  * What a transport hands to the pipeline. Both the connect-node adapter and the fast unary path make one, so that a
@@ -40,7 +47,34 @@ export type Unary<M extends DescMethodUnary = DescMethodUnary> = (
   call: Call,
 ) => Promise<MessageInitShape<M["output"]>>;
 
-/** The unary methods of a service, each under its local name. */
-export type UnaryMethods<S extends DescService> = {
-  [K in keyof S["method"]]: S["method"][K] extends DescMethodUnary ? Unary<S["method"][K]> : never;
+/** A call whose answer lasts: what let it in may end before it does. */
+export interface StreamCall extends Call {
+  /** Authenticates and authorises the caller again. Rejects as the call would have been refused. */
+  recheck(): Promise<void>;
+}
+
+/** Where a streaming method writes its messages. */
+export interface FrameSink {
+  /** Bytes that the client hasn't taken yet. */
+  readonly bufferedBytes: number;
+  /** Sends a message, or keeps it until it can be sent: whoever writes bounds what is kept. Nothing if the client is gone. */
+  write(frame: Frame): void;
+  /** Resolves when little is kept, and when the client is gone. */
+  drained(): Promise<void>;
+}
+
+/** A server-streaming method: resolves when the stream ends well; rejects with IchorError. The client's going aborts `call.signal`. */
+export type Streaming<M extends DescMethodServerStreaming = DescMethodServerStreaming> = (
+  request: MessageShape<M["input"]>,
+  call: StreamCall,
+  sink: FrameSink,
+) => Promise<void>;
+
+/** The methods of a service, unary and server-streaming, each under its local name. */
+export type ScopedMethods<S extends DescService> = {
+  [K in keyof S["method"]]: S["method"][K] extends DescMethodUnary
+    ? Unary<S["method"][K]>
+    : S["method"][K] extends DescMethodServerStreaming
+      ? Streaming<S["method"][K]>
+      : never;
 };

@@ -1,4 +1,4 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
   createContextKey,
@@ -9,12 +9,14 @@ import {
 import type { UniversalHandlerFn, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Carrier } from "./call.ts";
+import { frameStreamKey, sendFrames } from "./frame-stream.ts";
 import { plainGrpcMessages } from "./grpc-message.ts";
 import {
   jsonOptions,
   type MethodRegistry,
   type OpenEntry,
   openRequestBytesMax,
+  type StreamMethod,
   type UnaryMethod,
 } from "./method-registry.ts";
 import type { Pipeline } from "./pipeline.ts";
@@ -44,6 +46,7 @@ export function connectRoutes({
 }: ConnectRoutesOptions): (router: ConnectRouter) => void {
   return (router) => {
     for (const method of registry.unary.values()) addUnary(router, method, pipeline);
+    for (const method of registry.streams) addStream(router, method, pipeline);
     for (const method of registry.open) addOpen(router, method, pipeline, streamsEnd);
   };
 }
@@ -60,6 +63,24 @@ function addUnary(router: ConnectRouter, method: UnaryMethod, pipeline: Pipeline
     const refuse: Refuse = (request, thrown, screened) =>
       pipeline.refuse(name, false, carrierOfRequest(request), thrown, screened);
     return plainGrpcMessages(guardRequest(handle, { desc, requestBytesMax, compressions, screen, refuse }));
+  });
+}
+
+function addStream(router: ConnectRouter, method: StreamMethod, pipeline: Pipeline): void {
+  const { name, desc, requestBytesMax } = method;
+  async function* implementation(request: Message, context: HandlerContext): AsyncGenerator<Message> {
+    const stream = context.values.get(frameStreamKey);
+    if (stream === undefined) throw new TypeError("a stream needs somewhere to write to");
+    const served = pipeline.stream(method, request, carrierOf(context), stream);
+    // The others go past connect.
+    const first = await Promise.race([stream.first, served]);
+    if (first) yield first.message;
+    await served;
+  }
+  router.rpc(desc, implementation as MethodImpl<DescMethod>, methodOptions(requestBytesMax));
+  wrapLast(router, (handle) => {
+    const refuse: Refuse = (request, thrown) => pipeline.refuse(name, false, carrierOfRequest(request), thrown);
+    return sendFrames(plainGrpcMessages(guardRequest(handle, { desc, requestBytesMax, compressions, refuse })));
   });
 }
 

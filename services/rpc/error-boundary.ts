@@ -49,6 +49,7 @@ export const outcomeOfReason: Readonly<Record<ErrorReason, Outcome>> = {
   NEXT_KEY_TOO_YOUNG: { code: Code.FailedPrecondition, level: "info" },
   TENANT_ALREADY_EXISTS: { code: Code.AlreadyExists, level: "info" },
   DEFAULT_TENANT: { code: Code.FailedPrecondition, level: "info" },
+  SUBSCRIPTION_NOT_FOUND: { code: Code.NotFound, level: "info" },
 };
 
 type OutgoingDetails = NonNullable<ConstructorParameters<typeof ConnectError>[3]>;

@@ -8,7 +8,7 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 import { accessTable, type CallerAccess } from "./access.ts";
-import type { Carrier, Unary, UnaryMethods } from "./call.ts";
+import type { Carrier, ScopedMethods, Streaming, Unary } from "./call.ts";
 
 const mebibyte = 1024 * 1024;
 
@@ -52,6 +52,13 @@ export interface UnaryMethod<M extends DescMethodUnary = DescMethodUnary> {
   readonly hot: boolean;
 }
 
+/** A server-streaming method that needs a caller, likewise. */
+export interface StreamMethod<M extends DescMethodServerStreaming = DescMethodServerStreaming>
+  extends Omit<UnaryMethod, "desc" | "run" | "hot"> {
+  readonly desc: M;
+  readonly run: Streaming<M>;
+}
+
 /** The methods of a service that anyone may call, each under its local name. They see the transport, not a caller. */
 export type OpenMethods<S extends DescService> = {
   [K in keyof S["method"]]: OpenMethod<S["method"][K]>;
@@ -81,6 +88,7 @@ export interface OpenEntry {
 export interface Registration {
   readonly service: DescService;
   readonly unary: readonly UnaryMethod[];
+  readonly streams: readonly StreamMethod[];
   readonly open: readonly OpenEntry[];
 }
 
@@ -89,30 +97,29 @@ export interface MethodRegistry {
   readonly services: readonly DescService[];
   /** By full name. */
   readonly unary: ReadonlyMap<string, UnaryMethod>;
+  readonly streams: readonly StreamMethod[];
   readonly open: readonly OpenEntry[];
 }
 
 /**
- * Registers a service whose methods are unary and need a caller. Throws TypeError for a method that the access table
- * doesn't name, or that it opens to anyone.
+ * Registers a service whose methods need a caller, unary or server-streaming. Throws TypeError for a method that the
+ * access table doesn't name, or that it opens to anyone.
  */
-export function scopedService<S extends DescService>(service: S, methods: UnaryMethods<S>): Registration {
-  const unary = service.methods.map((desc): UnaryMethod => {
+export function scopedService<S extends DescService>(service: S, methods: ScopedMethods<S>): Registration {
+  const unary: UnaryMethod[] = [];
+  const streams: StreamMethod[] = [];
+  for (const desc of service.methods) {
     const name = fullMethodName(desc);
     const access = accessTable[name];
     if (access === undefined || "open" in access) throw new TypeError(`${name} needs a caller in the access table`);
-    if (!isUnary(desc)) throw new TypeError(`${name} is not unary`);
-    const run = methodNamed(methods, desc) as Unary;
-    return {
-      name,
-      desc,
-      run,
-      access,
-      requestBytesMax: "holder" in access ? openRequestBytesMax : (requestBytesMaxOf[name] ?? requestBytesDefault),
-      hot: hotMethods.has(name),
-    };
-  });
-  return { service, unary, open: [] };
+    const requestBytesMax = "holder" in access ? openRequestBytesMax : (requestBytesMaxOf[name] ?? requestBytesDefault);
+    const facts = { name, access, requestBytesMax };
+    const run = methodNamed(methods, desc);
+    if (isUnary(desc)) unary.push({ ...facts, desc, run: run as Unary, hot: hotMethods.has(name) });
+    else if (isServerStreaming(desc)) streams.push({ ...facts, desc, run: run as Streaming });
+    else throw new TypeError(`${name} takes a stream of requests`);
+  }
+  return { service, unary, streams, open: [] };
 }
 
 /** Registers a service that anyone may call. Throws TypeError for a method that the access table doesn't open. */
@@ -123,7 +130,7 @@ export function openService<S extends DescService>(service: S, methods: OpenMeth
     if (access === undefined || !("open" in access)) throw new TypeError(`${name} isn't open in the access table`);
     return { name, desc, run: methodNamed(methods, desc) as OpenEntry["run"] };
   });
-  return { service, unary: [], open };
+  return { service, unary: [], streams: [], open };
 }
 
 /** Collects the services. Throws TypeError if one is there twice. */
@@ -134,6 +141,7 @@ export function createMethodRegistry(registrations: readonly Registration[]): Me
   return {
     services,
     unary: new Map(registrations.flatMap(({ unary }) => unary).map((method) => [method.name, method])),
+    streams: registrations.flatMap(({ streams }) => streams),
     open: registrations.flatMap(({ open }) => open),
   };
 }
@@ -145,6 +153,10 @@ export function fullMethodName(desc: DescMethod): string {
 
 function isUnary(desc: DescMethod): desc is DescMethodUnary {
   return desc.methodKind === "unary";
+}
+
+function isServerStreaming(desc: DescMethod): desc is DescMethodServerStreaming {
+  return desc.methodKind === "server_streaming";
 }
 
 function methodNamed(methods: object, desc: DescMethod): unknown {

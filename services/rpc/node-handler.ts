@@ -4,6 +4,7 @@ import { type ConnectRouter, createConnectRouter, createContextValues } from "@c
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import { peerAddressKey } from "./connect-routes.ts";
+import { FrameBody } from "./frame-stream.ts";
 import type { Log } from "./log.ts";
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;
@@ -59,6 +60,7 @@ async function serve(handler: UniversalHandler, request: NodeRequest, response: 
       response.setHeader("connection", "close");
       return sendError(response, answer.status, "unknown", "this RPC streams both ways and needs HTTP/2");
     default:
+      if (answer.body instanceof FrameBody) return answer.body.sendTo(answer, response);
       await universalResponseToNodeResponse(answer, response);
   }
 }

@@ -1,15 +1,15 @@
-import type { DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import type { DescMethodServerStreaming, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { actingTenant, requireScope } from "../core/access.ts";
 import type { Caller } from "../core/caller.ts";
 import { IchorError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
 import { bearerCredential } from "./bearer-credential.ts";
-import type { Call, Carrier } from "./call.ts";
+import type { Call, Carrier, FrameSink } from "./call.ts";
 import { CallLifetime } from "./call-lifetime.ts";
 import type { RecordCall } from "./call-record.ts";
 import { deadlineExceeded, type Failure, failureOf } from "./error-boundary.ts";
-import type { UnaryMethod } from "./method-registry.ts";
+import type { StreamMethod, UnaryMethod } from "./method-registry.ts";
 
 /** The longest that a unary call runs, in ms, whatever its client allows. */
 export const callTimeoutMsMax = 60_000;
@@ -62,6 +62,13 @@ export interface Pipeline {
    * isn't recorded.
    */
   screen(method: UnaryMethod, carrier: Carrier): Promise<Screened>;
+  /** Runs a streaming method until its stream ends; steps 1 to 3 and 5 to 8. Rejects with a ConnectError. */
+  stream<M extends DescMethodServerStreaming>(
+    method: StreamMethod<M>,
+    request: MessageShape<M["input"]>,
+    carrier: Carrier,
+    sink: FrameSink,
+  ): Promise<void>;
   /** Runs an open method. Rejects with a ConnectError. */
   open<T>(method: string, carrier: Carrier, run: () => Promise<T>): Promise<T>;
   /** Runs an open streaming method. Throws ConnectErrors. */
@@ -75,6 +82,9 @@ export interface Screened {
   readonly caller: Caller;
   readonly tenantId: TenantId;
 }
+
+/** What admission asks of a method, unary or streaming. */
+type Admitted = Pick<UnaryMethod, "name" | "access">;
 
 /** What the pipeline has learnt of a call so far. */
 interface Progress {
@@ -111,6 +121,27 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     }
   }
 
+  async function stream<M extends DescMethodServerStreaming>(
+    method: StreamMethod<M>,
+    request: MessageShape<M["input"]>,
+    carrier: Carrier,
+    sink: FrameSink,
+  ): Promise<void> {
+    const progress = begin(method.name, false, carrier);
+    const lifetime = new CallLifetime(carrier);
+    try {
+      requireNotDraining();
+      const call = await admit(method, progress, lifetime, Number.POSITIVE_INFINITY);
+      const recheck = async () => void (await authorize(method, progress));
+      await method.run(request, Object.assign(call, { recheck }), sink);
+      finish(progress, undefined);
+    } catch (thrown) {
+      throw fail(progress, thrown);
+    } finally {
+      lifetime.complete();
+    }
+  }
+
   async function screen(method: UnaryMethod, carrier: Carrier): Promise<Screened> {
     const progress = begin(method.name, false, carrier);
     try {
@@ -125,13 +156,13 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     if (isDraining()) throw new IchorError("DRAINING", "the server is shutting down");
   }
 
-  async function admit(method: UnaryMethod, progress: Progress, lifetime: CallLifetime, endMs: number): Promise<Call> {
+  async function admit(method: Admitted, progress: Progress, lifetime: CallLifetime, endMs: number): Promise<Call> {
     const { caller, tenantId } = await authorize(method, progress);
     const remainingMs = () => endMs - monotonicMs();
     return new AdmittedCall(method.name, caller, tenantId, progress.carrier.peerAddress, lifetime, remainingMs);
   }
 
-  async function authorize({ access }: UnaryMethod, progress: Progress): Promise<Screened> {
+  async function authorize({ access }: Pick<Admitted, "access">, progress: Progress): Promise<Screened> {
     const { carrier } = progress;
     const caller = await authenticate(bearerCredential(carrier.header("authorization")), carrier, "holder" in access);
     progress.caller = caller;
@@ -190,7 +221,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     record({ method, open, durationMs, peerAddress: carrier.peerAddress, caller, tenantId, failure });
   }
 
-  return { unary, screen, open, openStream, refuse };
+  return { unary, screen, stream, open, openStream, refuse };
 }
 
 /** Runs `work` until the deadline; then rejects with DEADLINE_EXCEEDED and aborts the signal that `work` may have asked for. */

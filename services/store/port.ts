@@ -5,6 +5,8 @@ import type { KeyId, TenantId } from "../core/ids.ts";
 import type { KeyFilter } from "../core/key-filter.ts";
 import type { KeyOrder } from "../core/key-order.ts";
 import type { Tenant } from "../core/tenant.ts";
+import type { KeySetStore } from "./key-set-port.ts";
+import type { SubscriptionStore } from "./subscription-port.ts";
 import type { TokenReads, TokenWrites } from "./token-port.ts";
 
 /** A secret at rest, sealed under the master key (see keyring/seal.ts). */
@@ -98,6 +100,8 @@ export interface StoreReads {
   listTenants(afterSlug: string, limit: number): Promise<readonly Tenant[]>;
   /** What derived tokens need. */
   readonly tokens: TokenReads;
+  /** Keys whose mark tells of no token that may live at `nowMs`, of any tenant, the longest overdue first. */
+  forgettableMarks(nowMs: number, limit: number): Promise<readonly { tenantId: TenantId; keyId: KeyId }[]>;
   /**
    * Entries with a revision above `after`, ascending; may have gaps at the end that later reads fill. Those whose payload
    * was compacted aren't among them; the newest entry never is.
@@ -128,6 +132,8 @@ export interface StoreTransaction extends StoreReads {
   /** Erases a secret; nothing if it is gone. */
   deleteSealedSecret(id: string): Promise<void>;
   readonly tokens: TokenWrites;
+  /** Gives the store another epoch if it still has `from`; false: it has another one already. */
+  renewStoreEpoch(from: string, to: string): Promise<boolean>;
   /** Takes the place of an older record of the same call. */
   insertIdempotencyRecord(record: IdempotencyRecord): Promise<void>;
   /** Erases the sealed answers about keys, so that no dead secret can be replayed. */
@@ -146,10 +152,12 @@ export interface Committed<T> {
 }
 
 /** The storage port, in domain types. One contract suite (test/contract) holds for every adapter. */
-export interface Store extends StoreReads {
+export interface Store extends StoreReads, KeySetStore {
+  /** Who follows key sets. */
+  readonly subscriptions: SubscriptionStore;
   /**
    * Runs one mutating transaction: locks the head row, takes the next revision, runs `work`, appends one change row and
-   * one audit row with their chained hash, and commits. Durable when it resolves. `unchanged` rolls back and takes no
+   * one audit row with their chained hash, keeps the marks of the keys that the change names, and commits. Durable when it resolves. `unchanged` rolls back and takes no
    * revision. What `work` throws rolls back and is thrown on. `work` may run again after a conflict, so it must not have
    * effects of its own.
    */

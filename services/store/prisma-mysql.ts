@@ -6,6 +6,7 @@ import { forMysql, keySql } from "./hot-read-sql.ts";
 import type { MysqlPool } from "./mysql-pool.ts";
 import { MysqlReads } from "./mysql-reads.ts";
 import { takeRevisionInTwo } from "./prisma-head.ts";
+import { keySetReader } from "./prisma-key-set.ts";
 import { serverTransactions } from "./prisma-server.ts";
 import type { PrismaBackend } from "./prisma-store.ts";
 import { type KeyWithVersionRow, keyOfRows } from "./rows.ts";
@@ -20,6 +21,7 @@ export function mysqlBackend(pool: MysqlPool, limits: ServerLimits): PrismaBacke
   return {
     client,
     hotReads: new MysqlReads(pool),
+    loadKeySet: keySetReader(client, "RepeatableRead"),
     keyInTransaction: async (db, id) =>
       keyOfRows(await db.$queryRaw<KeyWithVersionRow[]>(Prisma.sql([beforeId, afterId], id))),
     transact: serverTransactions(client, limits, takeRevisionInTwo),

@@ -5,6 +5,7 @@ import type { ServerDatabase } from "../core/database-url.ts";
 import { keySql } from "./hot-read-sql.ts";
 import { PostgresReads } from "./postgres-reads.ts";
 import { takeRevision } from "./prisma-head.ts";
+import { keySetReader } from "./prisma-key-set.ts";
 import { serverTransactions } from "./prisma-server.ts";
 import type { PrismaBackend } from "./prisma-store.ts";
 import { type KeyWithVersionRow, keyOfRows } from "./rows.ts";
@@ -28,6 +29,8 @@ export async function postgresBackend(
   return {
     client,
     hotReads: new PostgresReads(pool, limits),
+    // Every transaction of CockroachDB is serializable.
+    loadKeySet: keySetReader(client, provider === "cockroachdb" ? "Serializable" : "RepeatableRead"),
     keyInTransaction: async (db, id) =>
       keyOfRows(await db.$queryRaw<KeyWithVersionRow[]>(Prisma.sql([beforeId, afterId], id))),
     transact: serverTransactions(client, limits, takeRevision),

@@ -128,6 +128,17 @@ export abstract class PrismaReads implements StoreReads {
     });
   }
 
+  forgettableMarks(nowMs: number, limit: number): ReturnType<StoreReads["forgettableMarks"]> {
+    return answering(async () => {
+      const rows = await this.db.keyMark.findMany({
+        where: { forgetTimeMs: { lte: BigInt(nowMs) }, status: { not: "DISABLED" } },
+        orderBy: [{ forgetTimeMs: "asc" }, { keyId: "asc" }],
+        take: limit,
+      });
+      return rows.map((row) => ({ tenantId: row.tenantId as TenantId, keyId: row.keyId as KeyId }));
+    });
+  }
+
   changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {
     return answering(async () => {
       const rows = await this.db.changeLog.findMany({

@@ -3,6 +3,7 @@ import { takeRevision } from "./prisma-head.ts";
 import { sqliteAdapterFactory } from "./prisma-sqlite-adapter.ts";
 import { type PrismaBackend, transactionMsMax } from "./prisma-store.ts";
 import type { SqliteConnections } from "./sqlite-connections.ts";
+import { sqliteKeySetReader } from "./sqlite-key-set.ts";
 import { keyReader, SqliteReads } from "./sqlite-reads.ts";
 
 /** Prisma on a SQLite file that is open and migrated. Closing it closes the file. */
@@ -12,6 +13,7 @@ export function sqliteBackend(connections: SqliteConnections): PrismaBackend {
   return {
     client,
     hotReads: new SqliteReads(connections),
+    loadKeySet: sqliteKeySetReader(connections),
     // A transaction that is open has the writer for itself.
     keyInTransaction: async (_db, id) => readKey(id),
     transact: (work) =>

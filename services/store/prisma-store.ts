@@ -6,11 +6,15 @@ import { auditBytes, chainHash, changeBytes } from "../core/change-chain.ts";
 import { sha256 } from "../core/digest.ts";
 import { type KeyId, newId, type TenantId } from "../core/ids.ts";
 import type { StoreDeps } from "./deps.ts";
+import type { KeySetRecord, KeySetStore } from "./key-set-port.ts";
 import type { Committed, HotReads, KeyOfDigest, Mutation, SealedSecret, Store, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
+import { compactChanges, keepMarks, readCompactedThrough } from "./prisma-key-set.ts";
 import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";
+import { PrismaSubscriptions } from "./prisma-subscriptions.ts";
 import { insertRows, type KeyInTransaction, PrismaTransaction } from "./prisma-transaction.ts";
 import { sealedSecretOf } from "./rows.ts";
+import type { SubscriptionStore } from "./subscription-port.ts";
 
 /** Longest that one mutating transaction may take, in ms; then it is rolled back. */
 export const transactionMsMax = 30_000;
@@ -20,6 +24,8 @@ export interface PrismaBackend {
   readonly client: PrismaClient;
   /** The reads that are made all the time, through the driver's prepared statements: Prisma costs 15 to 30 times that. */
   readonly hotReads: HotReads;
+  /** Reads a key set of one moment without keeping writers out. */
+  readonly loadKeySet: KeySetStore["loadKeySet"];
   /** The read of a key within the open transaction, past Prisma; every mutation of a key makes it, most make it twice. */
   readonly keyInTransaction: KeyInTransaction;
   /**
@@ -32,6 +38,7 @@ export interface PrismaBackend {
 
 /** The store over Prisma. */
 export class PrismaStore extends PrismaReads implements Store {
+  readonly subscriptions: SubscriptionStore;
   readonly #backend: PrismaBackend;
   readonly #deps: StoreDeps;
   readonly #listeners: ((revision: bigint) => unknown)[] = [];
@@ -39,6 +46,7 @@ export class PrismaStore extends PrismaReads implements Store {
   constructor(backend: PrismaBackend, deps: StoreDeps) {
     super(backend.client);
     this.#backend = backend;
+    this.subscriptions = new PrismaSubscriptions(backend.client);
     this.#deps = deps;
   }
 
@@ -56,6 +64,18 @@ export class PrismaStore extends PrismaReads implements Store {
 
   override changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {
     return answering(() => this.#backend.hotReads.changesAfter(after, limit));
+  }
+
+  loadKeySet(tenantId: TenantId): Promise<KeySetRecord | undefined> {
+    return answering(() => this.#backend.loadKeySet(tenantId));
+  }
+
+  compactChanges(beforeMs: number, limit: number): Promise<number> {
+    return answering(() => compactChanges(this.#backend.client, beforeMs, limit));
+  }
+
+  compactedThrough(): Promise<bigint> {
+    return answering(() => readCompactedThrough(this.#backend.client));
   }
 
   async mutate<T>(work: (tx: StoreTransaction, revision: bigint) => Promise<Mutation<T>>): Promise<Committed<T>> {
@@ -138,6 +158,7 @@ export class PrismaStore extends PrismaReads implements Store {
     const changeDigest = sha256(payload);
     const hash = chainHash(previous, revision, changeDigest, sha256(auditBytes(event)));
     await insertRows(db, "change_log", [{ revision, hash, commitTimeMs: BigInt(nowMs), changeDigest, payload }]);
+    await keepMarks(db, change, nowMs);
     await insertRows(db, "audit_event", [auditRowOf(revision, event)]);
     await db.$executeRaw`UPDATE store_head SET hash = ${hash} WHERE id = ${headRowId}`;
   }

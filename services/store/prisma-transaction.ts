@@ -4,7 +4,7 @@ import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Tenant } from "../core/tenant.ts";
 import type { IdempotencyRecord, SealedSecret, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
-import { type Db, PrismaReads } from "./prisma-reads.ts";
+import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";
 import { idempotencyRowOf, keyRowOf, ownBytes, sealedSecretRowOf, secretVersionRowOf, tenantRowOf } from "./rows.ts";
 
 /** Rows of one statement; keeps its parameters well below every database's limit. */
@@ -129,6 +129,16 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
   deleteSealedSecret(id: string): Promise<void> {
     return answering(async () => {
       await this.db.sealedSecret.deleteMany({ where: { id } });
+    });
+  }
+
+  renewStoreEpoch(from: string, to: string): Promise<boolean> {
+    return answering(async () => {
+      const { count } = await this.db.storeHead.updateMany({
+        where: { id: headRowId, storeEpoch: from },
+        data: { storeEpoch: to },
+      });
+      return count === 1;
     });
   }
 

@@ -5,6 +5,7 @@ import type { TenantId } from "../../services/core/ids.ts";
 import type { Store } from "../../services/store/port.ts";
 import { chainFaults } from "./chain.ts";
 import { keyListsContract } from "./key-lists.contract.ts";
+import { keySetContract } from "./key-set.contract.ts";
 import {
   changed,
   fullKey,
@@ -68,6 +69,8 @@ export function storeContract(name: string, open: OpenTestStore): void {
     }
 
     const filterRows = async (table: string) => (await test.query(`SELECT * FROM ${table}`)).length;
+
+    keySetContract(open);
 
     describe("the head", () => {
       it("begins at revision 0 with the genesis hash and an epoch of its own", async () => {

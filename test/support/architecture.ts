@@ -40,10 +40,12 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
         "config",
         "core",
         "bootstrap",
+        "key-set-stream",
       ],
       ...ports,
     ],
   },
+  "key-set-stream": { values: ["core", "derivation", ...ports] },
   bootstrap: { values: ["core", "durable-file", ...ports] },
   config: { values: ["core"] },
   "durable-file": { values: [] },
@@ -65,7 +67,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
 
 const mayImportGenerated = ["admin", "self", "derivation", "rpc", "wire", "verifier", "client", "cli"];
 /** Who puts adapters together. */
-const composition = ["services/app.ts", "services/bootstrap.ts"];
+const composition = ["services/app.ts", "services/bootstrap.ts", "services/key-set-stream.ts"];
 /** The one library of core: it computes, too. */
 const librariesOfCore = ["jose"];
 /** Of Node, only what computes: no files, sockets, clocks. (node:net for isIP.) */

@@ -6,7 +6,7 @@ import type { KeyId, TenantId } from "../../services/core/ids.ts";
 import { createFastUnary, type FastUnary } from "../../services/http/fast-unary.ts";
 import { createListener, type Listener, type ListenerOptions } from "../../services/http/listener.ts";
 import { createRequestHandler, probeEndpoints } from "../../services/http/plain-endpoints.ts";
-import type { UnaryMethods } from "../../services/rpc/call.ts";
+import type { ScopedMethods } from "../../services/rpc/call.ts";
 import type { CallRecord } from "../../services/rpc/call-record.ts";
 import { connectRoutes } from "../../services/rpc/connect-routes.ts";
 import { healthService } from "../../services/rpc/health.ts";
@@ -17,7 +17,7 @@ import { createPipeline, type PipelineDeps } from "../../services/rpc/pipeline.t
 import { createReadiness } from "../../services/rpc/readiness.ts";
 import { reflectionServices } from "../../services/rpc/reflection.ts";
 
-export type AdminMethods = UnaryMethods<typeof AdminService>;
+export type AdminMethods = ScopedMethods<typeof AdminService>;
 
 export const defaultTenantId = "ten_00000000000000000000000001" as TenantId;
 export const otherTenantId = "ten_00000000000000000000000002" as TenantId;

@@ -8,6 +8,8 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Constraints, TokenFormat } from "./api_key_pb.ts";
 import { file_ichor_v1_api_key } from "./api_key_pb.ts";
+import type { AckKeySetRequestSchema, AckKeySetResponseSchema, AudienceKey, WatchKeySetRequestSchema, WatchKeySetResponseSchema } from "./key_set_pb.ts";
+import { file_ichor_v1_key_set } from "./key_set_pb.ts";
 import type { SigningKey } from "./signing_key_pb.ts";
 import { file_ichor_v1_signing_key } from "./signing_key_pb.ts";
 import type { VerifyCredentialRequestSchema, VerifyCredentialResponseSchema } from "./verification_pb.ts";
@@ -18,7 +20,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file ichor/v1/derivation_service.proto.
  */
 export const file_ichor_v1_derivation_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFpY2hvci92MS9kZXJpdmF0aW9uX3NlcnZpY2UucHJvdG8SCGljaG9yLnYxIvYBChJEZXJpdmVUb2tlblJlcXVlc3QSEgoKY3JlZGVudGlhbBgBIAEoCRIlCgZmb3JtYXQYAiABKA4yFS5pY2hvci52MS5Ub2tlbkZvcm1hdBIRCglhdWRpZW5jZXMYAyADKAkSDgoGc2NvcGVzGAQgAygJEiYKA3R0bBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgtjb25zdHJhaW50cxgGIAEoCzIVLmljaG9yLnYxLkNvbnN0cmFpbnRzEi4KDWN1c3RvbV9jbGFpbXMYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ip4BChNEZXJpdmVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhAKCHRva2VuX2lkGAIgASgJEiUKBmZvcm1hdBgDIAEoDjIVLmljaG9yLnYxLlRva2VuRm9ybWF0Ei8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzY29wZXMYBSADKAkiJQoQR2V0S2V5U2V0UmVxdWVzdBIRCglhdWRpZW5jZXMYASADKAkiogEKEUdldEtleVNldFJlc3BvbnNlEhEKCXRlbmFudF9pZBgBIAEoCRIOCgZpc3N1ZXIYAiABKAkSEAoIcmV2aXNpb24YAyABKAMSKgoMc2lnbmluZ19rZXlzGAQgAygLMhQuaWNob3IudjEuU2lnbmluZ0tleRIsCg1hdWRpZW5jZV9rZXlzGAUgAygLMhUuaWNob3IudjEuQXVkaWVuY2VLZXkigQEKC0F1ZGllbmNlS2V5EhAKCGF1ZGllbmNlGAEgASgJEhEKCW1hc3Rlcl9pZBgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgDEgsKA2tleRgEIAEoDBIsCghlbmRfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAy+wEKEURlcml2YXRpb25TZXJ2aWNlEkoKC0Rlcml2ZVRva2VuEhwuaWNob3IudjEuRGVyaXZlVG9rZW5SZXF1ZXN0Gh0uaWNob3IudjEuRGVyaXZlVG9rZW5SZXNwb25zZRJUCgtWZXJpZnlUb2tlbhIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0GiIuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlc3BvbnNlEkQKCUdldEtleVNldBIaLmljaG9yLnYxLkdldEtleVNldFJlcXVlc3QaGy5pY2hvci52MS5HZXRLZXlTZXRSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_ichor_v1_api_key, file_ichor_v1_signing_key, file_ichor_v1_verification]);
+  fileDesc("CiFpY2hvci92MS9kZXJpdmF0aW9uX3NlcnZpY2UucHJvdG8SCGljaG9yLnYxIvYBChJEZXJpdmVUb2tlblJlcXVlc3QSEgoKY3JlZGVudGlhbBgBIAEoCRIlCgZmb3JtYXQYAiABKA4yFS5pY2hvci52MS5Ub2tlbkZvcm1hdBIRCglhdWRpZW5jZXMYAyADKAkSDgoGc2NvcGVzGAQgAygJEiYKA3R0bBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgtjb25zdHJhaW50cxgGIAEoCzIVLmljaG9yLnYxLkNvbnN0cmFpbnRzEi4KDWN1c3RvbV9jbGFpbXMYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ip4BChNEZXJpdmVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhAKCHRva2VuX2lkGAIgASgJEiUKBmZvcm1hdBgDIAEoDjIVLmljaG9yLnYxLlRva2VuRm9ybWF0Ei8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzY29wZXMYBSADKAkiJQoQR2V0S2V5U2V0UmVxdWVzdBIRCglhdWRpZW5jZXMYASADKAkiogEKEUdldEtleVNldFJlc3BvbnNlEhEKCXRlbmFudF9pZBgBIAEoCRIOCgZpc3N1ZXIYAiABKAkSEAoIcmV2aXNpb24YAyABKAMSKgoMc2lnbmluZ19rZXlzGAQgAygLMhQuaWNob3IudjEuU2lnbmluZ0tleRIsCg1hdWRpZW5jZV9rZXlzGAUgAygLMhUuaWNob3IudjEuQXVkaWVuY2VLZXkyjwMKEURlcml2YXRpb25TZXJ2aWNlEkoKC0Rlcml2ZVRva2VuEhwuaWNob3IudjEuRGVyaXZlVG9rZW5SZXF1ZXN0Gh0uaWNob3IudjEuRGVyaXZlVG9rZW5SZXNwb25zZRJUCgtWZXJpZnlUb2tlbhIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0GiIuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlc3BvbnNlEkQKCUdldEtleVNldBIaLmljaG9yLnYxLkdldEtleVNldFJlcXVlc3QaGy5pY2hvci52MS5HZXRLZXlTZXRSZXNwb25zZRJMCgtXYXRjaEtleVNldBIcLmljaG9yLnYxLldhdGNoS2V5U2V0UmVxdWVzdBodLmljaG9yLnYxLldhdGNoS2V5U2V0UmVzcG9uc2UwARJECglBY2tLZXlTZXQSGi5pY2hvci52MS5BY2tLZXlTZXRSZXF1ZXN0GhsuaWNob3IudjEuQWNrS2V5U2V0UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_ichor_v1_api_key, file_ichor_v1_key_set, file_ichor_v1_signing_key, file_ichor_v1_verification]);
 
 /**
  * DeriveTokenRequest says what the token shall allow.
@@ -206,55 +208,6 @@ export const GetKeySetResponseSchema: GenMessage<GetKeySetResponse> = /*@__PURE_
   messageDesc(file_ichor_v1_derivation_service, 3);
 
 /**
- * AudienceKey is the root key of one audience's macaroons. Whoever holds it can verify and make them.
- *
- * @generated from message ichor.v1.AudienceKey
- */
-export type AudienceKey = Message<"ichor.v1.AudienceKey"> & {
-  /**
-   * The audience.
-   *
-   * @generated from field: string audience = 1;
-   */
-  audience: string;
-
-  /**
-   * The macaroon master that the key comes from.
-   *
-   * @generated from field: string master_id = 2;
-   */
-  masterId: string;
-
-  /**
-   * Generation, from 1; the greatest one signs.
-   *
-   * @generated from field: int64 generation = 3;
-   */
-  generation: bigint;
-
-  /**
-   * 32 bytes.
-   *
-   * @generated from field: bytes key = 4;
-   */
-  key: Uint8Array;
-
-  /**
-   * From when on its macaroons are refused; not set: none is planned.
-   *
-   * @generated from field: google.protobuf.Timestamp end_time = 5;
-   */
-  endTime?: Timestamp | undefined;
-};
-
-/**
- * Describes the message ichor.v1.AudienceKey.
- * Use `create(AudienceKeySchema)` to create a new message.
- */
-export const AudienceKeySchema: GenMessage<AudienceKey> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_derivation_service, 4);
-
-/**
  * DerivationService makes short-lived, narrower tokens from keys, verifies them, and gives out what others verify them with.
  *
  * What AdminService says of every method holds here too.
@@ -308,6 +261,39 @@ export const DerivationService: GenService<{
     methodKind: "unary";
     input: typeof GetKeySetRequestSchema;
     output: typeof GetKeySetResponseSchema;
+  },
+  /**
+   * WatchKeySet streams what verifies the tenant's tokens, with every revocation, for as long as the caller listens: the
+   * feed `public` and one for each audience asked for. It begins with `subscribed`, then brings each feed up to date (by
+   * a delta for who resumes where the server can tell what was missed, else by a snapshot), then tells each change once,
+   * and every 2 s how fresh that is. It ends with `drain` when the server stops, and with `resync_required` when the
+   * client must begin anew.
+   * Success: a stream that ends only by one of these two, or by the caller.
+   * Idempotency: reads only; each call is another subscription.
+   * Reasons: INVALID_FIELD, SCOPE_MISSING, CREDENTIAL_REFUSED.
+   * Callers: `ichor:keyset:watch`.
+   *
+   * @generated from rpc ichor.v1.DerivationService.WatchKeySet
+   */
+  watchKeySet: {
+    methodKind: "server_streaming";
+    input: typeof WatchKeySetRequestSchema;
+    output: typeof WatchKeySetResponseSchema;
+  },
+  /**
+   * AckKeySet says up to where a subscription has applied a feed, on any server of the store: what a revocation that
+   * waits counts.
+   * Success: it is noted.
+   * Idempotency: the same or an earlier revision changes nothing.
+   * Reasons: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
+   * Callers: `ichor:keyset:watch`.
+   *
+   * @generated from rpc ichor.v1.DerivationService.AckKeySet
+   */
+  ackKeySet: {
+    methodKind: "unary";
+    input: typeof AckKeySetRequestSchema;
+    output: typeof AckKeySetResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_ichor_v1_derivation_service, 0);

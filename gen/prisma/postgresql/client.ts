@@ -108,6 +108,22 @@ export type AudienceGeneration = Prisma.AudienceGenerationModel
  */
 export type TokenRevocation = Prisma.TokenRevocationModel
 /**
+ * Model KeyMark
+ * What verifiers must know of a key: that it is suspended or revoked, and which of its derived tokens are dead. Outlives
+ * the key.
+ */
+export type KeyMark = Prisma.KeyMarkModel
+/**
+ * Model Subscription
+ * Who follows a key set.
+ */
+export type Subscription = Prisma.SubscriptionModel
+/**
+ * Model ServerPresence
+ * A server process that follows the log.
+ */
+export type ServerPresence = Prisma.ServerPresenceModel
+/**
  * Model IdempotencyRecord
  * What a mutation answered, for its repeats.
  */

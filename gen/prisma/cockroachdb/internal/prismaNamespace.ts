@@ -410,6 +410,9 @@ export const ModelName = {
   SigningKey: 'SigningKey',
   AudienceGeneration: 'AudienceGeneration',
   TokenRevocation: 'TokenRevocation',
+  KeyMark: 'KeyMark',
+  Subscription: 'Subscription',
+  ServerPresence: 'ServerPresence',
   IdempotencyRecord: 'IdempotencyRecord'
 } as const
 
@@ -426,7 +429,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "storeHead" | "changeLog" | "auditEvent" | "tenant" | "apiKey" | "secretVersion" | "keyScope" | "keyLabel" | "importTombstone" | "sealedSecret" | "signingKey" | "audienceGeneration" | "tokenRevocation" | "idempotencyRecord"
+    modelProps: "storeHead" | "changeLog" | "auditEvent" | "tenant" | "apiKey" | "secretVersion" | "keyScope" | "keyLabel" | "importTombstone" | "sealedSecret" | "signingKey" | "audienceGeneration" | "tokenRevocation" | "keyMark" | "subscription" | "serverPresence" | "idempotencyRecord"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1392,6 +1395,228 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    KeyMark: {
+      payload: Prisma.$KeyMarkPayload<ExtArgs>
+      fields: Prisma.KeyMarkFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.KeyMarkFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.KeyMarkFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload>
+        }
+        findFirst: {
+          args: Prisma.KeyMarkFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.KeyMarkFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload>
+        }
+        findMany: {
+          args: Prisma.KeyMarkFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload>[]
+        }
+        create: {
+          args: Prisma.KeyMarkCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload>
+        }
+        createMany: {
+          args: Prisma.KeyMarkCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.KeyMarkCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload>[]
+        }
+        delete: {
+          args: Prisma.KeyMarkDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload>
+        }
+        update: {
+          args: Prisma.KeyMarkUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload>
+        }
+        deleteMany: {
+          args: Prisma.KeyMarkDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.KeyMarkUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.KeyMarkUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload>[]
+        }
+        upsert: {
+          args: Prisma.KeyMarkUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$KeyMarkPayload>
+        }
+        aggregate: {
+          args: Prisma.KeyMarkAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateKeyMark>
+        }
+        groupBy: {
+          args: Prisma.KeyMarkGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.KeyMarkGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.KeyMarkCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.KeyMarkCountAggregateOutputType> | number
+        }
+      }
+    }
+    Subscription: {
+      payload: Prisma.$SubscriptionPayload<ExtArgs>
+      fields: Prisma.SubscriptionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.SubscriptionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.SubscriptionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload>
+        }
+        findFirst: {
+          args: Prisma.SubscriptionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.SubscriptionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload>
+        }
+        findMany: {
+          args: Prisma.SubscriptionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload>[]
+        }
+        create: {
+          args: Prisma.SubscriptionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload>
+        }
+        createMany: {
+          args: Prisma.SubscriptionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.SubscriptionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload>[]
+        }
+        delete: {
+          args: Prisma.SubscriptionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload>
+        }
+        update: {
+          args: Prisma.SubscriptionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload>
+        }
+        deleteMany: {
+          args: Prisma.SubscriptionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.SubscriptionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.SubscriptionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload>[]
+        }
+        upsert: {
+          args: Prisma.SubscriptionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$SubscriptionPayload>
+        }
+        aggregate: {
+          args: Prisma.SubscriptionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateSubscription>
+        }
+        groupBy: {
+          args: Prisma.SubscriptionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.SubscriptionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.SubscriptionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.SubscriptionCountAggregateOutputType> | number
+        }
+      }
+    }
+    ServerPresence: {
+      payload: Prisma.$ServerPresencePayload<ExtArgs>
+      fields: Prisma.ServerPresenceFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ServerPresenceFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ServerPresenceFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload>
+        }
+        findFirst: {
+          args: Prisma.ServerPresenceFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ServerPresenceFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload>
+        }
+        findMany: {
+          args: Prisma.ServerPresenceFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload>[]
+        }
+        create: {
+          args: Prisma.ServerPresenceCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload>
+        }
+        createMany: {
+          args: Prisma.ServerPresenceCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ServerPresenceCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload>[]
+        }
+        delete: {
+          args: Prisma.ServerPresenceDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload>
+        }
+        update: {
+          args: Prisma.ServerPresenceUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload>
+        }
+        deleteMany: {
+          args: Prisma.ServerPresenceDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ServerPresenceUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ServerPresenceUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload>[]
+        }
+        upsert: {
+          args: Prisma.ServerPresenceUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ServerPresencePayload>
+        }
+        aggregate: {
+          args: Prisma.ServerPresenceAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateServerPresence>
+        }
+        groupBy: {
+          args: Prisma.ServerPresenceGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ServerPresenceGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ServerPresenceCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ServerPresenceCountAggregateOutputType> | number
+        }
+      }
+    }
     IdempotencyRecord: {
       payload: Prisma.$IdempotencyRecordPayload<ExtArgs>
       fields: Prisma.IdempotencyRecordFieldRefs
@@ -1682,6 +1907,45 @@ export const TokenRevocationScalarFieldEnum = {
 export type TokenRevocationScalarFieldEnum = (typeof TokenRevocationScalarFieldEnum)[keyof typeof TokenRevocationScalarFieldEnum]
 
 
+export const KeyMarkScalarFieldEnum = {
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  status: 'status',
+  tokenEpoch: 'tokenEpoch',
+  forgetTimeMs: 'forgetTimeMs'
+} as const
+
+export type KeyMarkScalarFieldEnum = (typeof KeyMarkScalarFieldEnum)[keyof typeof KeyMarkScalarFieldEnum]
+
+
+export const SubscriptionScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  serverId: 'serverId',
+  feeds: 'feeds',
+  clientVersion: 'clientVersion',
+  address: 'address',
+  maxStalenessMs: 'maxStalenessMs',
+  onStale: 'onStale',
+  createTimeMs: 'createTimeMs',
+  seenTimeMs: 'seenTimeMs',
+  ackedRevision: 'ackedRevision'
+} as const
+
+export type SubscriptionScalarFieldEnum = (typeof SubscriptionScalarFieldEnum)[keyof typeof SubscriptionScalarFieldEnum]
+
+
+export const ServerPresenceScalarFieldEnum = {
+  id: 'id',
+  seenTimeMs: 'seenTimeMs',
+  revision: 'revision',
+  wantedRevision: 'wantedRevision'
+} as const
+
+export type ServerPresenceScalarFieldEnum = (typeof ServerPresenceScalarFieldEnum)[keyof typeof ServerPresenceScalarFieldEnum]
+
+
 export const IdempotencyRecordScalarFieldEnum = {
   tenantId: 'tenantId',
   callerKeyId: 'callerKeyId',
@@ -1960,6 +2224,9 @@ export type GlobalOmitConfig = {
   signingKey?: Prisma.SigningKeyOmit
   audienceGeneration?: Prisma.AudienceGenerationOmit
   tokenRevocation?: Prisma.TokenRevocationOmit
+  keyMark?: Prisma.KeyMarkOmit
+  subscription?: Prisma.SubscriptionOmit
+  serverPresence?: Prisma.ServerPresenceOmit
   idempotencyRecord?: Prisma.IdempotencyRecordOmit
 }
 

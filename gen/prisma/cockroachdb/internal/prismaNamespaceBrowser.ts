@@ -64,6 +64,9 @@ export const ModelName = {
   SigningKey: 'SigningKey',
   AudienceGeneration: 'AudienceGeneration',
   TokenRevocation: 'TokenRevocation',
+  KeyMark: 'KeyMark',
+  Subscription: 'Subscription',
+  ServerPresence: 'ServerPresence',
   IdempotencyRecord: 'IdempotencyRecord'
 } as const
 
@@ -258,6 +261,45 @@ export const TokenRevocationScalarFieldEnum = {
 } as const
 
 export type TokenRevocationScalarFieldEnum = (typeof TokenRevocationScalarFieldEnum)[keyof typeof TokenRevocationScalarFieldEnum]
+
+
+export const KeyMarkScalarFieldEnum = {
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  status: 'status',
+  tokenEpoch: 'tokenEpoch',
+  forgetTimeMs: 'forgetTimeMs'
+} as const
+
+export type KeyMarkScalarFieldEnum = (typeof KeyMarkScalarFieldEnum)[keyof typeof KeyMarkScalarFieldEnum]
+
+
+export const SubscriptionScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  serverId: 'serverId',
+  feeds: 'feeds',
+  clientVersion: 'clientVersion',
+  address: 'address',
+  maxStalenessMs: 'maxStalenessMs',
+  onStale: 'onStale',
+  createTimeMs: 'createTimeMs',
+  seenTimeMs: 'seenTimeMs',
+  ackedRevision: 'ackedRevision'
+} as const
+
+export type SubscriptionScalarFieldEnum = (typeof SubscriptionScalarFieldEnum)[keyof typeof SubscriptionScalarFieldEnum]
+
+
+export const ServerPresenceScalarFieldEnum = {
+  id: 'id',
+  seenTimeMs: 'seenTimeMs',
+  revision: 'revision',
+  wantedRevision: 'wantedRevision'
+} as const
+
+export type ServerPresenceScalarFieldEnum = (typeof ServerPresenceScalarFieldEnum)[keyof typeof ServerPresenceScalarFieldEnum]
 
 
 export const IdempotencyRecordScalarFieldEnum = {

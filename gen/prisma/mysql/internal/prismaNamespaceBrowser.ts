@@ -64,6 +64,9 @@ export const ModelName = {
   SigningKey: 'SigningKey',
   AudienceGeneration: 'AudienceGeneration',
   TokenRevocation: 'TokenRevocation',
+  KeyMark: 'KeyMark',
+  Subscription: 'Subscription',
+  ServerPresence: 'ServerPresence',
   IdempotencyRecord: 'IdempotencyRecord'
 } as const
 
@@ -262,6 +265,45 @@ export const TokenRevocationScalarFieldEnum = {
 export type TokenRevocationScalarFieldEnum = (typeof TokenRevocationScalarFieldEnum)[keyof typeof TokenRevocationScalarFieldEnum]
 
 
+export const KeyMarkScalarFieldEnum = {
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  status: 'status',
+  tokenEpoch: 'tokenEpoch',
+  forgetTimeMs: 'forgetTimeMs'
+} as const
+
+export type KeyMarkScalarFieldEnum = (typeof KeyMarkScalarFieldEnum)[keyof typeof KeyMarkScalarFieldEnum]
+
+
+export const SubscriptionScalarFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  serverId: 'serverId',
+  feeds: 'feeds',
+  clientVersion: 'clientVersion',
+  address: 'address',
+  maxStalenessMs: 'maxStalenessMs',
+  onStale: 'onStale',
+  createTimeMs: 'createTimeMs',
+  seenTimeMs: 'seenTimeMs',
+  ackedRevision: 'ackedRevision'
+} as const
+
+export type SubscriptionScalarFieldEnum = (typeof SubscriptionScalarFieldEnum)[keyof typeof SubscriptionScalarFieldEnum]
+
+
+export const ServerPresenceScalarFieldEnum = {
+  id: 'id',
+  seenTimeMs: 'seenTimeMs',
+  revision: 'revision',
+  wantedRevision: 'wantedRevision'
+} as const
+
+export type ServerPresenceScalarFieldEnum = (typeof ServerPresenceScalarFieldEnum)[keyof typeof ServerPresenceScalarFieldEnum]
+
+
 export const IdempotencyRecordScalarFieldEnum = {
   tenantId: 'tenantId',
   callerKeyId: 'callerKeyId',
@@ -422,6 +464,36 @@ export const TokenRevocationOrderByRelevanceFieldEnum = {
 } as const
 
 export type TokenRevocationOrderByRelevanceFieldEnum = (typeof TokenRevocationOrderByRelevanceFieldEnum)[keyof typeof TokenRevocationOrderByRelevanceFieldEnum]
+
+
+export const KeyMarkOrderByRelevanceFieldEnum = {
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  status: 'status'
+} as const
+
+export type KeyMarkOrderByRelevanceFieldEnum = (typeof KeyMarkOrderByRelevanceFieldEnum)[keyof typeof KeyMarkOrderByRelevanceFieldEnum]
+
+
+export const SubscriptionOrderByRelevanceFieldEnum = {
+  id: 'id',
+  tenantId: 'tenantId',
+  keyId: 'keyId',
+  serverId: 'serverId',
+  feeds: 'feeds',
+  clientVersion: 'clientVersion',
+  address: 'address',
+  onStale: 'onStale'
+} as const
+
+export type SubscriptionOrderByRelevanceFieldEnum = (typeof SubscriptionOrderByRelevanceFieldEnum)[keyof typeof SubscriptionOrderByRelevanceFieldEnum]
+
+
+export const ServerPresenceOrderByRelevanceFieldEnum = {
+  id: 'id'
+} as const
+
+export type ServerPresenceOrderByRelevanceFieldEnum = (typeof ServerPresenceOrderByRelevanceFieldEnum)[keyof typeof ServerPresenceOrderByRelevanceFieldEnum]
 
 
 export const IdempotencyRecordOrderByRelevanceFieldEnum = {

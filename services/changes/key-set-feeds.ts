@@ -1,0 +1,202 @@
+import { randomInt } from "node:crypto";
+import type { ChangeRow } from "../core/change.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
+import { Feed, type Position } from "../core/key-set/feed.ts";
+import {
+  deltaOf,
+  emptyDelta,
+  type KeySetDelta,
+  makesKeys,
+  mergeDeltas,
+  packIds,
+} from "../core/key-set/key-set-delta.ts";
+import { KeySetState } from "../core/key-set/key-set-state.ts";
+import { publishedKeys } from "../core/signing-key.ts";
+import type { Tenant } from "../core/tenant.ts";
+import type { KeySetRecord, KeySetStore } from "../store/key-set-port.ts";
+import type { Store } from "../store/port.ts";
+import type { Tail, TailEvent } from "./tail.ts";
+
+/** Entries of the log that are kept in memory, for those who come back soon. */
+export const recentEntriesMax = 4_096;
+/** Entries that are read of the store for who comes back late; a snapshot costs less than more of them. */
+const replayedEntriesMax = 5_000;
+/** How often a feed is loaded again because the history changed while it was being loaded. */
+const loadAttempts = 5;
+
+/** What has changed since a position; or why that can't be told. */
+export type Replay =
+  | { readonly delta: KeySetDelta }
+  | { readonly resync: "other_epoch" | "compacted" | "other_history" | "ahead" };
+
+export interface FeedsDeps {
+  readonly store: Pick<Store, "changesAfter"> & Pick<KeySetStore, "loadKeySet">;
+  readonly tail: Pick<Tail, "position" | "subscribe">;
+}
+
+/** The public feeds of tenants: loaded when first asked for, and kept up with the log until they are dropped. */
+export class KeySetFeeds {
+  readonly #deps: FeedsDeps;
+  readonly #feeds = new Map<TenantId, Promise<PublicFeed>>();
+  readonly #ready = new Map<TenantId, PublicFeed>();
+  readonly #loading = new Set<PendingLoad>();
+  readonly #recent: ChangeRow[] = [];
+  #history = 0;
+
+  constructor(deps: FeedsDeps) {
+    this.#deps = deps;
+    deps.tail.subscribe((event) => this.#take(event));
+  }
+
+  /** The feed of a tenant; undefined if there is no such tenant. Rejects with STORE_UNAVAILABLE. */
+  async open(tenantId: TenantId): Promise<PublicFeed | undefined> {
+    const known = this.#feeds.get(tenantId) ?? this.#begin(tenantId);
+    return (await known) ?? undefined;
+  }
+
+  /** Forgets a feed that nobody follows. */
+  drop(feed: PublicFeed): void {
+    if (this.#ready.get(feed.tenant.id) !== feed) return;
+    this.#ready.delete(feed.tenant.id);
+    this.#feeds.delete(feed.tenant.id);
+  }
+
+  /**
+   * Finds what a follower of the feed has missed that had come to `since`, up to where the feed stands then, and calls
+   * `begin` with it while the feed still stands there: a follower that begins in the call misses nothing.
+   */
+  async join(feed: PublicFeed, since: Position, begin: (replay: Replay) => void): Promise<void> {
+    const rows = this.#recentFrom(since.revision) ?? (await this.#storedFrom(since.revision, feed.position.revision));
+    const last = rows.at(-1)?.revision ?? since.revision;
+    const later = last < feed.position.revision ? (this.#recentFrom(last) ?? []) : [];
+    begin(this.#replay(feed, since, [...rows, ...later.filter(({ revision }) => revision > last)]));
+  }
+
+  #replay(feed: PublicFeed, since: Position, rows: readonly ChangeRow[]): Replay {
+    const to = feed.position;
+    if (this.#ready.get(feed.tenant.id) !== feed || since.storeEpoch !== to.storeEpoch)
+      return { resync: "other_epoch" };
+    if (since.revision > to.revision) return { resync: "ahead" };
+    const [first] = rows;
+    if (since.revision > 0n) {
+      if (first?.revision !== since.revision) return { resync: "compacted" };
+      if (Buffer.compare(first.hash, since.hash) !== 0) return { resync: "other_history" };
+    }
+    const missed = rows.filter(({ revision }) => revision > since.revision && revision <= to.revision);
+    if (BigInt(missed.length) !== to.revision - since.revision) return { resync: "compacted" };
+    return { delta: replayOf(feed, missed) };
+  }
+
+  #begin(tenantId: TenantId): Promise<PublicFeed> {
+    const loading = this.#load(tenantId);
+    this.#feeds.set(tenantId, loading as Promise<PublicFeed>);
+    const forget = () => {
+      if (this.#feeds.get(tenantId) === loading) this.#feeds.delete(tenantId);
+    };
+    loading.then((feed) => {
+      if (feed === undefined) forget();
+    }, forget);
+    return loading as Promise<PublicFeed>;
+  }
+
+  /** Reads the state, and folds what was told meanwhile into it. */
+  async #load(tenantId: TenantId): Promise<PublicFeed | undefined> {
+    for (let attempt = 0; attempt < loadAttempts; attempt++) {
+      const history = this.#history;
+      const pending: PendingLoad = { rows: [] };
+      this.#loading.add(pending);
+      try {
+        const record = await this.#deps.store.loadKeySet(tenantId);
+        if (record === undefined) return undefined;
+        if (history !== this.#history || record.head.storeEpoch !== this.#deps.tail.position.storeEpoch) continue;
+        const feed = new PublicFeed(record);
+        for (const row of pending.rows) feed.take(row);
+        this.#ready.set(tenantId, feed);
+        return feed;
+      } finally {
+        this.#loading.delete(pending);
+      }
+    }
+    throw new Error("the store's history changed while a key set was read");
+  }
+
+  #take(event: TailEvent): void {
+    if (event.kind === "reset") {
+      this.#history++;
+      this.#recent.length = 0;
+      const feeds = [...this.#ready.values()];
+      this.#ready.clear();
+      this.#feeds.clear();
+      for (const feed of feeds) feed.reset();
+      return;
+    }
+    this.#recent.push(event.row);
+    if (this.#recent.length > recentEntriesMax * 2) this.#recent.splice(0, recentEntriesMax);
+    for (const pending of this.#loading) pending.rows.push(event.row);
+    const { change } = event.row;
+    if ("tenantId" in change) this.#ready.get(change.tenantId)?.take(event.row);
+  }
+
+  /** Entries from `since` on, itself included, if they are in memory. */
+  #recentFrom(since: bigint): readonly ChangeRow[] | undefined {
+    const [oldest] = this.#recent;
+    if (oldest === undefined || oldest.revision > since) return undefined;
+    return this.#recent.slice(Number(since - oldest.revision));
+  }
+
+  async #storedFrom(since: bigint, to: bigint): Promise<readonly ChangeRow[]> {
+    if (to - since > BigInt(replayedEntriesMax)) return [];
+    return this.#deps.store.changesAfter(since === 0n ? 0n : since - 1n, replayedEntriesMax + 1);
+  }
+}
+
+interface PendingLoad {
+  readonly rows: ChangeRow[];
+}
+
+/** The public key set of one tenant. */
+export class PublicFeed extends Feed {
+  readonly tenant: Tenant;
+
+  constructor(record: KeySetRecord) {
+    super(stateOf(record), record.head);
+    this.tenant = record.tenant;
+  }
+
+  /** Takes an entry of the log; those that the state was loaded with are none. */
+  take({ revision, hash, change, commitTimeMs }: ChangeRow): void {
+    const { storeEpoch, revision: before } = this.position;
+    if (revision <= before || !("tenantId" in change) || change.tenantId !== this.tenant.id) return;
+    const delta = deltaOf(change, commitTimeMs, (keyId) => this.state.markOf(keyId));
+    if (delta !== undefined) this.change(delta, { revision, hash, storeEpoch });
+  }
+}
+
+function stateOf({ markedKeys, marks, revokedTokens, signingKeys, tenant }: KeySetRecord): KeySetState {
+  const state = new KeySetState(randomInt(2 ** 32), { marks: marks.length, tokens: revokedTokens.length / 16 });
+  state.apply({
+    ...emptyDelta,
+    markedKeys,
+    marks,
+    revokedTokens,
+    signingKeys: publishedKeys(signingKeys),
+    tenantDisabled: tenant.state === "DISABLED",
+    issuedBeforeMs: tenant.tokensIssuedBeforeMs ?? 0,
+  });
+  return state;
+}
+
+/** What entries changed together. Marks are told as they are now, since a follower's earlier ones aren't known here. */
+function replayOf({ state, tenant }: PublicFeed, rows: readonly ChangeRow[]): KeySetDelta {
+  const touched = new Set<KeyId>();
+  const deltas: KeySetDelta[] = [];
+  for (const { change, commitTimeMs } of rows) {
+    if (!("tenantId" in change) || change.tenantId !== tenant.id) continue;
+    if (change.kind === "key" && !makesKeys(change.event)) for (const id of change.keyIds) touched.add(id);
+    const delta = deltaOf(change, commitTimeMs, () => 0);
+    if (delta !== undefined) deltas.push(delta);
+  }
+  const markedKeys = packIds([...touched]);
+  const marks = Array.from({ length: touched.size }, (_, i) => state.markOf(markedKeys.subarray(i * 16, i * 16 + 16)));
+  return { ...mergeDeltas(deltas), markedKeys, marks };
+}

@@ -1,0 +1,180 @@
+import { IchorError } from "../core/errors.ts";
+import type { KeyId, SubscriptionId } from "../core/ids.ts";
+import type { ServerPresence, Subscription, SubscriptionStore } from "../store/subscription-port.ts";
+
+/** How often rows are written at most, and other servers looked at, in ms. */
+export const ledgerIntervalMs = 1_000;
+/** How often an unchanged server says that it lives, in ms. */
+const presenceIntervalMs = 5_000;
+/** A server that was silent for so long is gone, in ms. */
+export const serverGoneMs = 15_000;
+/** How long who follows no more is remembered, in ms. */
+export const subscriptionMemoryMs = 24 * 3_600_000;
+
+export interface LedgerDeps {
+  readonly store: SubscriptionStore;
+  readonly serverId: string;
+  /** Up to where this server's tail has come. */
+  readonly revision: () => bigint;
+  /** Ms since the epoch. */
+  readonly now: () => number;
+  /** Calls back once after so many ms and gives what cancels that. */
+  readonly schedule: (callback: () => void, delayMs: number) => () => void;
+  readonly log: { error(fields: object, message: string): void };
+}
+
+/** Who follows key sets, on all servers of the store, and how far they have come. */
+export class SubscriptionLedger {
+  readonly #deps: LedgerDeps;
+  /** Those connected here, and those acknowledged for here since the last write. */
+  readonly #known = new Map<SubscriptionId, Subscription>();
+  readonly #dirty = new Set<SubscriptionId>();
+  #servers: readonly ServerPresence[] = [];
+  #written: ServerPresence | undefined;
+  #wanted = new Map<symbol, bigint>();
+  #running = true;
+  #cancel: () => void = () => {};
+  #underWay: Promise<void> = Promise.resolve();
+  #onWanted: () => void = () => {};
+
+  constructor(deps: LedgerDeps) {
+    this.#deps = deps;
+    this.#beat();
+  }
+
+  get serverId(): string {
+    return this.#deps.serverId;
+  }
+
+  /** Up to which revision someone on any server waits for acknowledgements; 0: nobody. */
+  get wantedRevision(): bigint {
+    const here = [...this.#wanted.values()];
+    const elsewhere = this.#servers.filter((server) => this.#lives(server)).map((server) => server.wantedRevision);
+    return [...here, ...elsewhere].reduce((most, revision) => (revision > most ? revision : most), 0n);
+  }
+
+  /** Called when acknowledgements come to be wanted. */
+  onWanted(listener: () => void): void {
+    this.#onWanted = listener;
+  }
+
+  /** Notes a subscription; durable when it resolves. `replaces` is forgotten if it is of the same credential. */
+  async open(subscription: Subscription, replaces: SubscriptionId | undefined): Promise<void> {
+    const { store } = this.#deps;
+    const before = replaces === undefined ? undefined : await this.#find(replaces);
+    await store.putSubscriptions([subscription]);
+    this.#known.set(subscription.id, subscription);
+    if (before?.keyId !== subscription.keyId) return;
+    this.#known.delete(before.id);
+    this.#dirty.delete(before.id);
+    await store.deleteSubscriptions([before.id]);
+  }
+
+  /** The stream has ended; its client goes on with what it knows, so that the row stays. */
+  async disconnected(id: SubscriptionId): Promise<void> {
+    if (this.#dirty.has(id)) await this.flush();
+    this.#known.delete(id);
+  }
+
+  /** Takes an acknowledgement. Throws SUBSCRIPTION_NOT_FOUND unless the credential made the subscription. */
+  async acknowledge(id: SubscriptionId, keyId: KeyId, feed: string, revision: bigint): Promise<void> {
+    const known = await this.#find(id);
+    if (known === undefined || known.keyId !== keyId || !known.feeds.includes(feed)) {
+      throw new IchorError("SUBSCRIPTION_NOT_FOUND", "no subscription of this id and feed by this credential");
+    }
+    const counts = feed === known.feeds[0] && revision > known.ackedRevision;
+    this.#known.set(id, {
+      ...known,
+      seenTimeMs: this.#deps.now(),
+      ackedRevision: counts ? revision : known.ackedRevision,
+    });
+    this.#dirty.add(id);
+    if (this.wantedRevision > 0n) await this.flush();
+  }
+
+  /** Writes what has changed since the last time. */
+  async flush(): Promise<void> {
+    const ids = [...this.#dirty];
+    this.#dirty.clear();
+    const rows = ids.flatMap((id) => this.#known.get(id) ?? []);
+    if (rows.length === 0) return;
+    try {
+      await this.#deps.store.putSubscriptions(rows);
+    } catch (err) {
+      for (const id of ids) this.#dirty.add(id);
+      throw err;
+    }
+  }
+
+  /** Servers that follow the log now, this one as it is. */
+  async servers(): Promise<readonly ServerPresence[]> {
+    this.#servers = await this.#deps.store.listServers();
+    const others = this.#servers.filter((server) => server.id !== this.#deps.serverId && this.#lives(server));
+    return [this.#presence(), ...others];
+  }
+
+  /** Asks every server for acknowledgements up to a revision, until the function that it gives is called. */
+  async want(revision: bigint): Promise<() => void> {
+    const key = Symbol("wanted");
+    this.#wanted.set(key, revision);
+    this.#onWanted();
+    await this.#tellPresence();
+    return () => void this.#wanted.delete(key);
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false;
+    this.#cancel();
+    await this.#underWay;
+    await this.flush().catch(() => {});
+    await this.#deps.store.deleteServer(this.#deps.serverId).catch(() => {});
+  }
+
+  async #find(id: SubscriptionId): Promise<Subscription | undefined> {
+    return this.#known.get(id) ?? (await this.#deps.store.getSubscription(id));
+  }
+
+  #beat(): void {
+    this.#cancel = this.#deps.schedule(() => {
+      this.#underWay = this.#tick()
+        .catch((err: unknown) => this.#deps.log.error({ err }, "who follows the key sets could not be written"))
+        .then(() => {
+          if (this.#running) this.#beat();
+        });
+    }, ledgerIntervalMs);
+  }
+
+  async #tick(): Promise<void> {
+    await this.flush();
+    await this.#tellPresence();
+    const before = this.wantedRevision;
+    await this.servers();
+    if (this.wantedRevision > before) this.#onWanted();
+  }
+
+  async #tellPresence(): Promise<void> {
+    const presence = this.#presence();
+    const written = this.#written;
+    const same =
+      written?.wantedRevision === presence.wantedRevision &&
+      (written.revision === presence.revision || this.#onlyServer()) &&
+      presence.seenTimeMs - written.seenTimeMs < presenceIntervalMs;
+    if (same) return;
+    await this.#deps.store.putServer(presence);
+    this.#written = presence;
+  }
+
+  #onlyServer(): boolean {
+    return this.#servers.every((server) => server.id === this.#deps.serverId || !this.#lives(server));
+  }
+
+  #presence(): ServerPresence {
+    const { serverId, now, revision } = this.#deps;
+    const wantedRevision = [...this.#wanted.values()].reduce((most, wanted) => (wanted > most ? wanted : most), 0n);
+    return { id: serverId, seenTimeMs: now(), revision: revision(), wantedRevision };
+  }
+
+  #lives({ seenTimeMs }: ServerPresence): boolean {
+    return this.#deps.now() - seenTimeMs < serverGoneMs;
+  }
+}

@@ -1,0 +1,237 @@
+import { ResyncReason } from "../../gen/ichor/v1/key_set_pb.ts";
+import type { KeySetFeeds, PublicFeed, Replay } from "../changes/key-set-feeds.ts";
+import type { Tail, TailEvent } from "../changes/tail.ts";
+import type { Change } from "../core/change.ts";
+import { IchorError } from "../core/errors.ts";
+import type { TenantId } from "../core/ids.ts";
+import type { Position } from "../core/key-set/feed.ts";
+import type { Keyring } from "../keyring/keyring.ts";
+import { audienceFeed, publicFeed } from "../wire/key-set.ts";
+import { AudienceFeed } from "./audience-feed.ts";
+import { eventFrame, FeedChannel } from "./feed-channel.ts";
+import type { Subscriber } from "./subscriber.ts";
+
+/** Time between heartbeats, in ms. */
+export const heartbeatMs = 2_000;
+/** How often every caller is checked again, in ms: credentials also end by the clock. */
+export const recheckMs = 30_000;
+/** How long who resumes from a later revision waits until this server knows it, in ms. */
+export const aheadWaitMsMax = 1_000;
+/** Streams that end together come back within this time, in ms. */
+const drainSpreadMs = 5_000;
+
+export interface HubDeps {
+  readonly feeds: KeySetFeeds;
+  readonly tail: Pick<Tail, "position" | "asOfMs" | "subscribe" | "reached" | "revision">;
+  readonly keyring: Pick<Keyring, "forTenant">;
+  /** Ms since the epoch. */
+  readonly now: () => number;
+  /** From 0 to below 1. */
+  readonly jitter: () => number;
+  /** Calls back once after so many ms and gives what cancels that. */
+  readonly schedule: (callback: () => void, delayMs: number) => () => void;
+  /** Aborts when the server stops. */
+  readonly drain: AbortSignal;
+  /** Whether acknowledgements are wanted now, since someone waits for them. */
+  readonly ackWanted: () => boolean;
+  readonly log: { error(fields: object, message: string): void };
+}
+
+/** What a stream follows. */
+export interface WatchOrder {
+  readonly tenantId: TenantId;
+  readonly audiences: readonly string[];
+  /** How far the client has come in the public feed. */
+  readonly resume: Position | undefined;
+}
+
+/** Connects subscribers with feeds, and tells them by the clock how fresh these are. */
+export class KeySetHub {
+  readonly #deps: HubDeps;
+  readonly #public = new Map<TenantId, FeedChannel<PublicFeed>>();
+  readonly #audiences = new Map<
+    string,
+    { readonly channel: FeedChannel<AudienceFeed>; readonly loaded: Promise<void> }
+  >();
+  readonly #subscribers = new Set<Subscriber>();
+  #cancelTimer: () => void = () => {};
+  #sinceRecheckMs = 0;
+
+  constructor(deps: HubDeps) {
+    this.#deps = deps;
+    deps.tail.subscribe((event) => this.#take(event));
+    deps.drain.addEventListener("abort", () => this.#drain(), { once: true });
+  }
+
+  get subscribers(): ReadonlySet<Subscriber> {
+    return this.#subscribers;
+  }
+
+  /** Serves a stream from after `subscribed` to its end. */
+  async serve(subscriber: Subscriber, order: WatchOrder): Promise<void> {
+    if (this.#deps.drain.aborted) throw new IchorError("DRAINING", "the server is shutting down");
+    if (this.#subscribers.size === 0) this.#beat();
+    this.#subscribers.add(subscriber);
+    const held: FeedChannel[] = [];
+    try {
+      const channel = await this.#publicChannel(order.tenantId, held);
+      await this.#joinPublic(subscriber, channel, order.resume);
+      for (const audience of order.audiences) {
+        await this.#joinAnew(subscriber, await this.#audienceChannel(order.tenantId, audience, held));
+      }
+      await subscriber.ended;
+    } finally {
+      subscriber.close();
+      this.#subscribers.delete(subscriber);
+      for (const channel of held) channel.holds--;
+      this.#dropIdle();
+      if (this.#subscribers.size === 0) this.#cancelTimer();
+    }
+  }
+
+  /** Tells every channel how fresh it is, now. */
+  heartbeat(): void {
+    const { tail, ackWanted } = this.#deps;
+    const wanted = ackWanted();
+    const channels = [...this.#public.values(), ...[...this.#audiences.values()].map(({ channel }) => channel)];
+    for (const channel of channels) channel.heartbeat(tail.position, wanted);
+  }
+
+  async #joinPublic(
+    subscriber: Subscriber,
+    channel: FeedChannel<PublicFeed>,
+    resume: Position | undefined,
+  ): Promise<void> {
+    const { tail, feeds } = this.#deps;
+    if (resume === undefined) return this.#joinAnew(subscriber, channel);
+    if (resume.revision > tail.revision && resume.storeEpoch === tail.position.storeEpoch) await this.#catchUp(resume);
+    let replayed: Replay = { resync: "ahead" };
+    await feeds.join(channel.feed, resume, (replay) => {
+      replayed = replay;
+      if (!("delta" in replay)) return;
+      subscriber.send(channel.catchUp(resume, replay.delta));
+      subscriber.send(channel.heartbeatFrame(channel.feed.position, false));
+      subscriber.follow(channel);
+    });
+    if ("delta" in replayed) return;
+    const reason = resyncReasons[(replayed as Exclude<Replay, { delta: unknown }>).resync];
+    const value = { feed: channel.name, reason, snapshotFollows: true };
+    subscriber.send(eventFrame({ case: "resyncRequired", value }));
+    return this.#joinAnew(subscriber, channel);
+  }
+
+  /** Begins to follow and takes the snapshot in one step, so that nothing is told twice or not at all. */
+  async #joinAnew(subscriber: Subscriber, channel: FeedChannel): Promise<void> {
+    if (channel.ended) return subscriber.reset();
+    const sent = subscriber.sendSnapshot(channel.snapshot());
+    subscriber.follow(channel);
+    await sent;
+  }
+
+  /** Waits for a revision that another server has told, and brings every channel there. */
+  async #catchUp({ revision }: Position): Promise<void> {
+    try {
+      await this.#deps.tail.reached(revision, AbortSignal.timeout(aheadWaitMsMax));
+    } catch {
+      return;
+    }
+    this.heartbeat();
+  }
+
+  /** Held, so that it isn't dropped before someone follows it. */
+  async #publicChannel(tenantId: TenantId, held: FeedChannel[]): Promise<FeedChannel<PublicFeed>> {
+    const feed = await this.#deps.feeds.open(tenantId);
+    if (feed === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
+    const known = this.#public.get(tenantId);
+    const channel = known?.feed === feed ? known : new FeedChannel(publicFeed, feed, () => this.#deps.tail.asOfMs);
+    this.#public.set(tenantId, channel);
+    channel.holds++;
+    held.push(channel);
+    return channel;
+  }
+
+  async #audienceChannel(
+    tenantId: TenantId,
+    audience: string,
+    held: FeedChannel[],
+  ): Promise<FeedChannel<AudienceFeed>> {
+    const key = `${tenantId} ${audience}`;
+    let known = this.#audiences.get(key);
+    if (known === undefined) {
+      const { keyring, now, log, tail } = this.#deps;
+      const feed = new AudienceFeed({ keyring, now, log, position: () => tail.position }, tenantId, audience);
+      known = { channel: new FeedChannel(audienceFeed(audience), feed, () => tail.asOfMs), loaded: feed.load() };
+      this.#audiences.set(key, known);
+      known.loaded.catch(() => this.#audiences.delete(key));
+    }
+    known.channel.holds++;
+    held.push(known.channel);
+    await known.loaded;
+    return known.channel;
+  }
+
+  #take(event: TailEvent): void {
+    const change = event.kind === "reset" ? undefined : event.row.change;
+    const audiences = [...this.#audiences.values()];
+    if (change === undefined) {
+      this.#public.clear();
+      this.#audiences.clear();
+    }
+    for (const { channel } of audiences) channel.feed.take(change);
+    for (const subscriber of this.#subscribers) if (concerns(change, subscriber)) void subscriber.recheck();
+  }
+
+  #beat(): void {
+    this.#cancelTimer = this.#deps.schedule(() => {
+      this.heartbeat();
+      this.#sinceRecheckMs += heartbeatMs;
+      if (this.#sinceRecheckMs >= recheckMs) {
+        this.#sinceRecheckMs = 0;
+        for (const subscriber of this.#subscribers) void subscriber.recheck();
+      }
+      this.#beat();
+    }, heartbeatMs);
+  }
+
+  #drain(): void {
+    for (const subscriber of this.#subscribers) subscriber.drain(this.#deps.jitter() * drainSpreadMs);
+  }
+
+  #dropIdle(): void {
+    for (const [tenantId, channel] of this.#public) {
+      if (channel.holds > 0) continue;
+      channel.close();
+      this.#public.delete(tenantId);
+      this.#deps.feeds.drop(channel.feed);
+    }
+    for (const [key, { channel }] of this.#audiences) {
+      if (channel.holds > 0) continue;
+      channel.close();
+      this.#audiences.delete(key);
+    }
+  }
+}
+
+const resyncReasons = {
+  other_epoch: ResyncReason.OTHER_HISTORY,
+  other_history: ResyncReason.OTHER_HISTORY,
+  compacted: ResyncReason.COMPACTED,
+  ahead: ResyncReason.AHEAD,
+} as const;
+
+/** Whether a change may end a subscriber's credential; after another history, any may be gone. */
+function concerns(change: Change | undefined, { keyId, callerTenantId }: Subscriber): boolean {
+  switch (change?.kind) {
+    case "key":
+      return change.keyIds.includes(keyId);
+    case "token":
+      return change.tokens.some((token) => token.keyId === keyId);
+    case "tenant":
+      return change.tenantId === callerTenantId && change.event !== "changed";
+    case "store":
+    case undefined:
+      return true;
+    default:
+      return false;
+  }
+}

@@ -1,0 +1,149 @@
+import { ResyncReason } from "../../gen/ichor/v1/key_set_pb.ts";
+import type { KeyId, SubscriptionId, TenantId } from "../core/ids.ts";
+import type { FrameSink, StreamCall } from "../rpc/call.ts";
+import type { Frame } from "../rpc/frame.ts";
+import { toDuration } from "../wire/time.ts";
+import { eventFrame, type FeedChannel, type Follower } from "./feed-channel.ts";
+
+/** What may be waiting for a client that reads slowly, in bytes; beyond it must begin anew. */
+export const bufferedBytesMax = 1024 * 1024;
+/** Frames that may wait while a snapshot is sent, likewise. */
+export const pendingFramesMax = 10_000;
+/** How long a client may take to read a part of a snapshot, in ms. */
+export const snapshotStallMsMax = 30_000;
+
+export interface SubscriberParts {
+  readonly id: SubscriptionId;
+  readonly call: StreamCall;
+  readonly sink: FrameSink;
+  /** Calls back once after so many ms and gives what cancels that. */
+  readonly schedule: (callback: () => void, delayMs: number) => () => void;
+}
+
+/**
+ * One stream of WatchKeySet. What is written to it is bounded: a client that doesn't read is told to begin anew and let
+ * go, so that it costs no more than its buffer.
+ */
+export class Subscriber implements Follower {
+  readonly id: SubscriptionId;
+  readonly keyId: KeyId;
+  readonly callerTenantId: TenantId;
+  /** Resolves when the stream ends well, rejects when the caller is refused. */
+  readonly ended: Promise<void>;
+  readonly #parts: SubscriberParts;
+  readonly #channels = new Set<FeedChannel>();
+  #pending: Frame[] | undefined;
+  #over = false;
+  #resolve: () => void = () => {};
+  #reject: (reason: unknown) => void = () => {};
+
+  constructor(parts: SubscriberParts) {
+    this.#parts = parts;
+    this.id = parts.id;
+    this.keyId = parts.call.caller.keyId;
+    this.callerTenantId = parts.call.caller.tenantId;
+    this.ended = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.ended.catch(() => {});
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Follows a channel from now on. */
+  follow(channel: FeedChannel): void {
+    if (this.#over) return;
+    this.#channels.add(channel);
+    channel.add(this);
+  }
+
+  send(frame: Frame): void {
+    if (this.#over) return;
+    if (this.#pending !== undefined) {
+      if (this.#pending.length >= pendingFramesMax) this.#tooSlow();
+      else this.#pending.push(frame);
+      return;
+    }
+    const { sink } = this.#parts;
+    if (sink.bufferedBytes > bufferedBytesMax) this.#tooSlow();
+    else sink.write(frame);
+  }
+
+  /** Sends a snapshot no faster than it is read; what is told meanwhile comes after it. */
+  async sendSnapshot(frames: readonly Frame[]): Promise<void> {
+    const { sink } = this.#parts;
+    this.#pending ??= [];
+    for (const frame of frames) {
+      if (this.#over) return;
+      sink.write(frame);
+      if (sink.bufferedBytes > bufferedBytesMax) await this.#drained();
+    }
+    const pending = this.#pending;
+    this.#pending = undefined;
+    for (const frame of pending) this.send(frame);
+  }
+
+  reset(): void {
+    this.#resync(ResyncReason.OTHER_HISTORY);
+  }
+
+  /** Asks the client to come back later, and ends. */
+  drain(retryAfterMs: number): void {
+    this.#end([eventFrame({ case: "drain", value: { retryAfter: toDuration(retryAfterMs) } })]);
+  }
+
+  /** Ends the stream unless its caller would still be let in. */
+  async recheck(): Promise<void> {
+    try {
+      await this.#parts.call.recheck();
+    } catch (reason) {
+      if (isRefusal(reason)) this.#end([], reason);
+    }
+  }
+
+  /** Ends the stream; the client is gone. */
+  close(): void {
+    this.#end([]);
+  }
+
+  async #drained(): Promise<void> {
+    const { sink, schedule } = this.#parts;
+    let cancel = () => {};
+    const late = new Promise<void>((resolve) => {
+      cancel = schedule(() => {
+        this.#tooSlow();
+        resolve();
+      }, snapshotStallMsMax);
+    });
+    await Promise.race([sink.drained(), late]);
+    cancel();
+  }
+
+  #tooSlow(): void {
+    this.#resync(ResyncReason.TOO_SLOW);
+  }
+
+  #resync(reason: ResyncReason): void {
+    this.#end([eventFrame({ case: "resyncRequired", value: { feed: "", reason, snapshotFollows: false } })]);
+  }
+
+  #end(last: readonly Frame[], refusal?: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#pending = undefined;
+    for (const channel of this.#channels) channel.remove(this);
+    this.#channels.clear();
+    for (const frame of last) this.#parts.sink.write(frame);
+    if (refusal === undefined) this.#resolve();
+    else this.#reject(refusal);
+  }
+}
+
+/** Whether the caller isn't let in any more; that it can't be told now ends no stream. */
+function isRefusal(reason: unknown): boolean {
+  const refusals = ["CREDENTIAL_REFUSED", "SCOPE_MISSING", "TENANT_NOT_ALLOWED", "TENANT_NOT_FOUND"];
+  return reason instanceof Error && "reason" in reason && refusals.includes(String(reason.reason));
+}

@@ -1,0 +1,84 @@
+import { randomInt } from "node:crypto";
+import { KeySetFeeds } from "./changes/key-set-feeds.ts";
+import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
+import { schedule } from "./changes/schedule.ts";
+import { SubscriptionLedger, subscriptionMemoryMs } from "./changes/subscription-ledger.ts";
+import type { Tail } from "./changes/tail.ts";
+import { startPeriodic, tendChanges, tendIntervalMs } from "./changes/tend-changes.ts";
+import { KeySetHub } from "./derivation/key-set-hub.ts";
+import type { Keyring } from "./keyring/keyring.ts";
+import type { Store } from "./store/port.ts";
+
+export interface KeySetStreamDeps {
+  readonly store: Store;
+  readonly tail: Tail;
+  readonly keyring: Keyring;
+  /** Ms since the epoch. */
+  readonly now: () => number;
+  /** Random bytes of a cryptographic source. */
+  readonly random: (size: number) => Uint8Array;
+  /** Aborts when the server stops. */
+  readonly drain: AbortSignal;
+  readonly log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
+}
+
+/** What streams key sets, and does what is due of the log by the clock. */
+export interface KeySetStream {
+  readonly hub: KeySetHub;
+  readonly ledger: SubscriptionLedger;
+  readonly schedule: typeof schedule;
+  stop(): Promise<void>;
+}
+
+/** Puts the key-set stream on its ports; before the tail is started, so that it misses nothing. */
+export function keySetStream({ store, tail, keyring, now, random, drain, log }: KeySetStreamDeps): KeySetStream {
+  const feeds = new KeySetFeeds({ store, tail });
+  const serverId = `srv_${Buffer.from(random(10)).toString("hex")}`;
+  const ledger = new SubscriptionLedger({
+    store: store.subscriptions,
+    serverId,
+    revision: () => tail.revision,
+    now,
+    schedule,
+    log,
+  });
+  const hub = new KeySetHub({
+    feeds,
+    tail,
+    keyring,
+    now,
+    jitter: () => randomInt(2 ** 32) / 2 ** 32,
+    schedule,
+    drain,
+    ackWanted: () => ledger.wantedRevision > 0n,
+    log,
+  });
+  ledger.onWanted(() => hub.heartbeat());
+  tail.subscribe((event) => {
+    if (event.kind !== "reset" || event.reason !== "fork") return;
+    renewStoreEpoch({ store, now, random }, event.head.storeEpoch).then(
+      (epoch) => epoch && log.warn({ epoch }, "the store's history has forked: it has a new epoch"),
+      (err: unknown) => log.error({ err }, "the store's history has forked, but it could not get a new epoch"),
+    );
+  });
+  const tending = startPeriodic(
+    async (goOn) => {
+      await tendChanges({ store, now }, goOn);
+      await store.subscriptions.forgetUnseen(now() - subscriptionMemoryMs);
+    },
+    { intervalMs: tendIntervalMs, schedule, log },
+  );
+  return {
+    hub,
+    ledger,
+    schedule,
+    async stop() {
+      await tending.stop();
+      await ledger.stop();
+    },
+  };
+}
