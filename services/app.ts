@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { adminService } from "./admin/service.ts";
 import { bootstrap } from "./bootstrap.ts";
+import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
 import { openWakeUps, type WakeWays } from "./changes/wake-ups.ts";
@@ -99,6 +100,22 @@ export async function rewrapStore(
   const store = await openStore({ url: config.databaseUrl, migrate: false, clock: { now }, random, log });
   try {
     return await rewrapSecrets(store, masterKeys, random, onProgress);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Gives a store a new epoch, as after a restore; see changes/renew-store-epoch.ts. Servers may run meanwhile. */
+export async function renewEpoch(
+  config: ServerConfig,
+  { now, random }: Pick<AppDeps, "now" | "random">,
+): Promise<{ readonly storeEpoch: string; readonly revision: bigint }> {
+  const log = { info() {}, error() {} };
+  const store = await openStore({ url: config.databaseUrl, migrate: false, clock: { now }, random, log });
+  try {
+    await renewStoreEpoch({ store, now, random }, (await store.head()).storeEpoch);
+    const { storeEpoch, revision } = await store.head();
+    return { storeEpoch, revision };
   } finally {
     await store.close();
   }

@@ -6,6 +6,7 @@ import { addKeysCommands } from "./keys.ts";
 import { addSecretsCommands } from "./secrets.ts";
 import { addServerCommands } from "./serve.ts";
 import { addSigningKeysCommands } from "./signing-keys.ts";
+import { addStoreCommands } from "./store.ts";
 import { addTenantsCommands } from "./tenants.ts";
 import { addTokensCommands } from "./tokens.ts";
 
@@ -23,6 +24,7 @@ export async function runCommandLine(args: readonly string[], io: CliIo): Promis
   addSigningKeysCommands(program, io);
   addTenantsCommands(program, io);
   addSecretsCommands(program, io);
+  addStoreCommands(program, io);
   try {
     await program.parseAsync(args, { from: "user" });
     return exitStatus.ok;

@@ -161,7 +161,8 @@ export class FrameBody implements AsyncIterable<Uint8Array> {
   async sendTo({ status, header, trailer }: UniversalServerResponse, response: NodeResponse): Promise<void> {
     const output = response as Output;
     for (const [name, value] of header ?? []) response.setHeader(name, value);
-    response.statusCode = status;
+    // At once: HTTP/2 would have no trailers after an end that comes with the headers.
+    response.writeHead(status);
     output.on("error", () => this.#stream.close());
     const { done, value } = await this.#first;
     if (!done) output.write(value);

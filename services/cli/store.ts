@@ -1,0 +1,24 @@
+import { randomBytes } from "node:crypto";
+import type { Command } from "commander";
+import { renewEpoch } from "../app.ts";
+import { loadServerConfig } from "../config.ts";
+import type { CliIo } from "./io.ts";
+import { tellingStartFaults } from "./serve.ts";
+
+/** Adds `store new-epoch`. */
+export function addStoreCommands(program: Command, io: CliIo): void {
+  const store = program.command("store").description("tend the store itself; needs its database at hand");
+  store
+    .command("new-epoch")
+    .description("say that the store was restored: verifiers begin anew, and tokens derived before now end")
+    .action(() => tellingStartFaults(() => newEpoch(program.opts().json === true, io)));
+}
+
+async function newEpoch(json: boolean, { env, stdout }: CliIo): Promise<void> {
+  const { storeEpoch, revision } = await renewEpoch(loadServerConfig(env), { now: Date.now, random: randomBytes });
+  stdout.write(
+    json
+      ? `${JSON.stringify({ storeEpoch, revision: String(revision) })}\n`
+      : `new store epoch ${storeEpoch} at revision ${revision}; tokens derived before now are ended\n`,
+  );
+}
