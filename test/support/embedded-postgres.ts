@@ -4,6 +4,8 @@ import { text } from "node:stream/consumers";
 
 export interface EmbeddedPostgres {
   readonly url: string;
+  /** SIGKILL to the server, and a new start; resolves once it answers again. */
+  crash(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -20,6 +22,11 @@ export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
     throw new Error(`the embedded PostgreSQL did not start: ${(await complaint).trim().replaceAll(/\s+/g, " ")}`);
   return {
     url,
+    async crash() {
+      const back = once(child.stdout, "data");
+      child.stdin.write("crash\n");
+      if ((await Promise.race([back, ended.then(() => undefined)])) === undefined) throw new Error(await complaint);
+    },
     async stop() {
       child.stdin.end();
       await ended;
