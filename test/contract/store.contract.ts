@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Tail } from "../../services/changes/tail.ts";
 import type { ApiKey } from "../../services/core/api-key.ts";
 import { genesisHash } from "../../services/core/change-chain.ts";
 import type { TenantId } from "../../services/core/ids.ts";
@@ -501,6 +502,28 @@ export function storeContract(name: string, open: OpenTestStore): void {
         await insertKey(sampleKey(tenantId));
         expect(heard).toEqual([2n, 3n]);
       });
+    });
+
+    it("is seen to be another history when yesterday's state takes its place, and is followed from there", async () => {
+      await makeTenant();
+      for (let i = 0; i < 2; i++) await insertKey(sampleKey(tenantId));
+      const told: string[] = [];
+      const log = { info() {}, warn() {}, error() {} };
+      const tail = new Tail({ store, clock: { now: Date.now }, log });
+      tail.subscribe((event) => told.push(event.kind === "reset" ? event.reason : `change ${event.row.revision}`));
+      await tail.start();
+      // What a fail-over to a standby that was behind, or a restored backup, leaves; and what is then done on it.
+      for (const table of ["change_log", "audit_event"]) await test.query(`DELETE FROM ${table} WHERE revision = 3`);
+      await test.query(
+        "UPDATE store_head SET revision = 2, hash = (SELECT hash FROM change_log WHERE revision = 2) WHERE id = 'head'",
+      );
+      for (let i = 0; i < 2; i++) await insertKey(sampleKey(tenantId));
+      await tail.reached(4n, AbortSignal.timeout(5_000));
+      await insertKey(sampleKey(tenantId));
+      await tail.stop();
+      expect([told[0], told.at(-1)]).toEqual(["fork", "change 5"]);
+      expect(tail.revision).toBe(5n);
+      expect(await chainFaults(test)).toEqual([]);
     });
 
     describe("a mutating transaction", () => {
