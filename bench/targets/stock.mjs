@@ -22,7 +22,7 @@ tell(async ({ http = 1, ...options }) => {
   const handler = connectNodeAdapter({
     routes: (router) => {
       for (const method of app.registry.unary.values()) {
-        router.rpc(method.desc, (request, context) => app.pipeline.unary(method, request, carrierOf(context)));
+        router.rpc(method.desc, (request, context) => app.pipeline.unary(method, () => request, carrierOf(context)));
       }
     },
   });

@@ -7,6 +7,7 @@ import { readTlsFiles } from "../http/tls-files.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
 import { StoreStartError } from "../store/start-error.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
+import { isoTimeOf, LogLines } from "./log-lines.ts";
 
 /** How long SIGTERM waits for calls in flight, in ms; the rest of the ten seconds is for closing. */
 const drainMsMax = 8_000;
@@ -26,7 +27,8 @@ export function addServerCommands(program: Command, io: CliIo): void {
 async function serve({ env, stdout, stop }: CliIo): Promise<void> {
   const config = loadServerConfig(env);
   const { buildApp, createListener, pino } = await loadServer();
-  const log = pino(logOptions(config.logLevel), stdout);
+  const lines = new LogLines(stdout);
+  const log = pino(logOptions(config.logLevel), lines);
   const tls = config.tls && readTlsFiles(config.tls);
   let issuer = config.publicUrl ?? "";
   const app = await buildApp(config, { now: Date.now, random: randomBytes, log, issuer: () => issuer });
@@ -42,6 +44,7 @@ async function serve({ env, stdout, stop }: CliIo): Promise<void> {
     log.info({ cut }, "stopped");
   } finally {
     await app.close();
+    lines.flush();
   }
 }
 
@@ -69,7 +72,7 @@ function logOptions(level: LogLevel): LoggerOptions {
   return {
     level,
     base: null,
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    timestamp: isoTimeOf(Date.now),
     formatters: { level: (label) => ({ level: label }) },
   };
 }

@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
-import { create } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import type { Log } from "../rpc/log.ts";
 import { type MethodRegistry, openRequestBytesMax, type UnaryMethod } from "../rpc/method-registry.ts";
@@ -37,7 +36,7 @@ interface PlainCall {
  * body is read; a test holds the answers of both equal.
  */
 export function createFastUnary({ registry, pipeline, log }: FastUnaryDeps): FastUnary {
-  const hot = [...registry.unary.values()].filter((method) => method.hot);
+  const hot = [...registry.unary.values()].filter(({ hot }) => hot !== undefined);
   const methods = new Map(hot.map((method) => [`/${method.name}`, method]));
   const addresses = new WeakMap<ServerHttp2Session, string>();
 
@@ -70,14 +69,14 @@ export function createFastUnary({ registry, pipeline, log }: FastUnaryDeps): Fas
     const refuse = (thrown: unknown, screened?: Screened) =>
       protocol.failure(pipeline.refuse(method.name, false, carrier, thrown, screened));
     const answerTo = async (bytes: Uint8Array): Promise<UnaryAnswer> => {
-      const decode = () => decodeRequest(method.desc.input, messageOf(bytes, method, protocol), protocol.json);
+      const decode = () => {
+        const message = messageOf(bytes, method, protocol);
+        return decodeRequest(method.desc.input, message, protocol.json, method.hot?.quickJson);
+      };
       try {
         // What the pipeline rejects with is recorded and ready to be sent.
         const call = pipeline.unary(method, decode, carrier);
-        return await call.then(
-          (answer) => protocol.success(method.desc, create(method.desc.output, answer)),
-          protocol.failure,
-        );
+        return await call.then((answer) => protocol.success(method, answer), protocol.failure);
       } catch (thrown) {
         return refuse(thrown);
       }

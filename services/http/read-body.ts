@@ -31,6 +31,7 @@ export function readBody(
   let first: Buffer | undefined;
   let size = 0;
   let screened = false;
+  let over = false;
 
   const onData = (chunk: Buffer): void => {
     size += chunk.length;
@@ -41,27 +42,32 @@ export function readBody(
     if (size <= unscreenedBytesMax || screened) return;
     screened = true;
     source.pause();
-    void screen().then((passes) => (passes ? source.resume() : stop()));
+    void screen().then((passes) => (passes ? source.resume() : giveUp()));
   };
   const onEnd = (): void => {
-    if (source.aborted) onClose();
-    else finish();
-  };
-  const finish = (): void => {
-    stop();
+    if (over) return;
+    if (source.aborted) {
+      onClose();
+      return;
+    }
+    over = true;
+    clearTimeout(timer);
     whole(chunks ? Buffer.concat(chunks, size) : (first ?? noBytes));
   };
   const onClose = (): void => fail(new ConnectError("the request ended early", Code.Canceled));
   const fail = (thrown: unknown): void => {
-    stop();
+    if (over) return;
+    giveUp();
     faulty(thrown);
   };
-  const stop = (): void => {
+  const giveUp = (): void => {
+    over = true;
     clearTimeout(timer);
-    source.off("data", onData).off("end", onEnd).off("close", onClose);
+    source.off("data", onData);
   };
 
   const timer = setTimeout(() => fail(deadlineExceeded()), requestReceiveMsMax);
+  // Left on the source, which goes with the request: to take them off costs as much as to read the body.
   source.on("data", onData).on("end", onEnd).on("close", onClose);
 }
 

@@ -1,4 +1,4 @@
-import { type DescMethodUnary, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape, toBinary, toJsonString } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import {
   codeToHttpStatus,
@@ -7,7 +7,11 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout } from "@connectrpc/connect/protocol-grpc";
 import { grpcStatusOf } from "../rpc/grpc-message.ts";
+import type { UnaryMethod } from "../rpc/method-registry.ts";
 import { envelopeBytes } from "../rpc/request-message.ts";
+
+/** What a method answers. */
+type AnswerInit = MessageInitShape<DescMessage>;
 
 /** An answer as HTTP has it, whatever its version. */
 export interface UnaryAnswer {
@@ -30,7 +34,7 @@ export interface UnaryProtocol {
   readonly timeoutHeader: string;
   /** Ms; undefined: not a timeout. */
   timeoutMs(value: string): number | undefined;
-  success(desc: DescMethodUnary, answer: Message): UnaryAnswer;
+  success(method: UnaryMethod, answer: AnswerInit): UnaryAnswer;
   failure(error: ConnectError): UnaryAnswer;
 }
 
@@ -46,7 +50,7 @@ function connect(json: boolean): UnaryProtocol {
     encodingHeader: "content-encoding",
     timeoutHeader: "connect-timeout-ms",
     timeoutMs: (value) => wellFormed(parseConnectTimeout(value, Number.POSITIVE_INFINITY)),
-    success: (desc, answer) => ({ status: 200, headers, body: encode(desc, answer, json) }),
+    success: (method, answer) => ({ status: 200, headers, body: encode(method, answer, json) }),
     failure: (error) => ({
       status: codeToHttpStatus(error.code),
       headers: { "content-type": jsonType },
@@ -62,10 +66,10 @@ function grpc(json: boolean): UnaryProtocol {
   return {
     ...anyGrpc(json),
     onHttp1: false,
-    success: (desc, answer) => ({
+    success: (method, answer) => ({
       status: 200,
       headers,
-      body: envelope(0, encode(desc, answer, json)),
+      body: envelope(0, encode(method, answer, json)),
       trailers: grpcOk,
     }),
     // Trailers-Only, in gRPC's words: half of what a body and its trailers cost.
@@ -79,10 +83,10 @@ function grpcWeb(json: boolean): UnaryProtocol {
   return {
     ...anyGrpc(json),
     onHttp1: true,
-    success: (desc, answer) => ({
+    success: (method, answer) => ({
       status: 200,
       headers,
-      body: Buffer.concat([envelope(0, encode(desc, answer, json)), ok]),
+      body: Buffer.concat([envelope(0, encode(method, answer, json)), ok]),
     }),
     failure: (error) => ({ status: 200, headers, body: envelope(trailersFlag, trailerText(grpcStatusOf(error))) }),
   };
@@ -112,8 +116,11 @@ export const unaryProtocols: ReadonlyMap<string, UnaryProtocol> = new Map([
   ["application/grpc-web+json", grpcWeb(true)],
 ]);
 
-function encode(desc: DescMethodUnary, answer: Message, json: boolean): Uint8Array | string {
-  return json ? toJsonString(desc.output, answer) : toBinary(desc.output, answer);
+function encode({ desc, hot }: UnaryMethod, answer: AnswerInit, json: boolean): Uint8Array | string {
+  const quick = json ? hot?.quickJson?.write(answer) : undefined;
+  if (quick !== undefined) return quick;
+  const message = create(desc.output, answer);
+  return json ? toJsonString(desc.output, message) : toBinary(desc.output, message);
 }
 
 function envelope(flags: number, message: Uint8Array | string): Buffer {

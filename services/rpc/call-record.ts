@@ -29,19 +29,15 @@ export type RecordCall = (record: CallRecord) => void;
  */
 export function logCalls(log: Log): RecordCall {
   return ({ method, open, durationMs, peerAddress, caller, tenantId, failure }) => {
-    const fields = {
-      method,
-      durationMs: Math.round(durationMs * 100) / 100,
-      peerAddress,
-      keyId: caller?.keyId,
-      tenantId,
-    };
+    const keyId = caller?.keyId;
+    const rounded = Math.round(durationMs * 100) / 100;
     if (failure === undefined) {
-      log[open ? "debug" : "info"]({ ...fields, code: "OK" }, "call");
+      log[open ? "debug" : "info"]({ method, durationMs: rounded, peerAddress, keyId, tenantId, code: "OK" }, "call");
       return;
     }
     const { error, level, reason, logId, cause } = failure;
     const err = level === "error" ? cause : undefined;
+    const fields = { method, durationMs: rounded, peerAddress, keyId, tenantId };
     log[level]({ ...fields, code: Code[error.code], reason, logId, err }, "call failed");
   };
 }

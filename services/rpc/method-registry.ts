@@ -4,9 +4,11 @@ import type {
   DescMethodServerStreaming,
   DescMethodUnary,
   DescService,
+  Message,
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import { readVerifyRequest, writeVerifyAnswer } from "../wire/verification-json.ts";
 import { accessTable, type CallerAccess } from "./access.ts";
 import type { Carrier, ScopedMethods, Streaming, Unary } from "./call.ts";
 
@@ -24,16 +26,25 @@ const requestBytesMaxOf: Readonly<Record<string, number>> = {
   "ichor.v1.AdminService/BatchVerifyCredentials": 4 * mebibyte,
 };
 
+/** Protobuf JSON of one method by hand. What either doesn't surely know, it leaves to protobuf-es by giving undefined. */
+export interface QuickJson {
+  read(text: string): Message | undefined;
+  // biome-ignore lint/suspicious/noExplicitAny: erased here; the answer is that of the method that it stands beside.
+  write(answer: any): string | undefined;
+}
+
+const verificationJson: QuickJson = { read: readVerifyRequest, write: writeVerifyAnswer };
+
 /**
  * Unary methods that are called all the time, with small answers: a transport may serve them on a way of its own that
  * compresses nothing.
  */
-const hotMethods: ReadonlySet<string> = new Set([
-  "ichor.v1.AdminService/VerifyCredential",
-  "ichor.v1.AdminService/BatchVerifyCredentials",
-  "ichor.v1.DerivationService/DeriveToken",
-  "ichor.v1.DerivationService/VerifyToken",
-]);
+const hotMethods: Readonly<Record<string, { readonly quickJson?: QuickJson }>> = {
+  "ichor.v1.AdminService/VerifyCredential": { quickJson: verificationJson },
+  "ichor.v1.AdminService/BatchVerifyCredentials": {},
+  "ichor.v1.DerivationService/DeriveToken": {},
+  "ichor.v1.DerivationService/VerifyToken": { quickJson: verificationJson },
+};
 
 /** Protobuf JSON as every path reads and writes it: unknown fields are refused, since a misspelt limit is no limit. */
 export const jsonOptions = { ignoreUnknownFields: false } as const;
@@ -48,8 +59,8 @@ export interface UnaryMethod<M extends DescMethodUnary = DescMethodUnary> {
   readonly access: CallerAccess;
   /** The largest message, in bytes. */
   readonly requestBytesMax: number;
-  /** Whether it is called all the time, with small answers. */
-  readonly hot: boolean;
+  /** Set if it is called all the time, with small answers. */
+  readonly hot?: { readonly quickJson?: QuickJson } | undefined;
 }
 
 /** A server-streaming method that needs a caller, likewise. */
@@ -115,7 +126,7 @@ export function scopedService<S extends DescService>(service: S, methods: Scoped
     const requestBytesMax = "holder" in access ? openRequestBytesMax : (requestBytesMaxOf[name] ?? requestBytesDefault);
     const facts = { name, access, requestBytesMax };
     const run = methodNamed(methods, desc);
-    if (isUnary(desc)) unary.push({ ...facts, desc, run: run as Unary, hot: hotMethods.has(name) });
+    if (isUnary(desc)) unary.push({ ...facts, desc, run: run as Unary, hot: hotMethods[name] });
     else if (isServerStreaming(desc)) streams.push({ ...facts, desc, run: run as Streaming });
     else throw new TypeError(`${name} takes a stream of requests`);
   }

@@ -3,7 +3,7 @@ import { isFieldError } from "@bufbuild/protobuf/reflect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { IchorError } from "../core/errors.ts";
 import { FieldViolations } from "../core/field-violations.ts";
-import { jsonOptions } from "./method-registry.ts";
+import { jsonOptions, type QuickJson } from "./method-registry.ts";
 import { hasMoreBinaryValues, hasMoreJsonValues, lostInBinary, lostInJson } from "./request-values.ts";
 
 /** How long a client may take to send its request message, in ms. */
@@ -33,7 +33,14 @@ const textDecoder = new TextDecoder();
  * with the field if it can be told, also for a map's entry that decoding would lose; REQUEST_TOO_LARGE for one with too
  * many values.
  */
-export function decodeRequest(desc: DescMessage, bytes: Uint8Array, json: boolean): Message {
+export function decodeRequest(
+  desc: DescMessage,
+  bytes: Uint8Array,
+  json: boolean,
+  quickJson?: Pick<QuickJson, "read">,
+): Message {
+  const quick = json ? quickJson?.read(textDecoder.decode(bytes)) : undefined;
+  if (quick !== undefined) return quick;
   const message = decode(desc, bytes, json);
   if (message === undefined) throw tooManyValues();
   const lost = json ? lostInJson(desc, bytes) : lostInBinary(desc, bytes);

@@ -18,6 +18,7 @@ import { clearToken } from "../core/token-clearance.ts";
 import { authenticateKey, clearKey, effectiveScopes } from "../core/verification.ts";
 import { decodeMacaroonIdentifier } from "../wire/macaroon-identifier.ts";
 import { findPresentedKey } from "./records.ts";
+import { type SeenKey, SeenKeys } from "./seen-keys.ts";
 import type { VerificationDeps } from "./verify-presented.ts";
 import { verifyToken } from "./verify-token.ts";
 
@@ -41,9 +42,23 @@ const leftToChild: ReadonlySet<DeferrableCode> = new Set<DeferrableCode>(["AUDIE
 export function authenticateCaller(
   deps: CallerDeps,
 ): (bearerCredential: string, clientAddress: string, holder: boolean) => Promise<Caller> {
+  // Of its own: what is a caller's key and what a tenant verifies aren't decided alike.
+  const seenKeys = new SeenKeys(deps.peppers);
+  const keyCaller = async (
+    text: string,
+    presented: PresentedIssuedKey | PresentedImportedKey,
+    clientAddress: string,
+    holder: boolean,
+  ): Promise<Caller> => {
+    const authentic = await authenticKey(deps, presented);
+    seenKeys.note(text, authentic);
+    return clearedCaller(deps, authentic, clientAddress, holder);
+  };
   return async (bearerCredential, clientAddress, holder) => {
+    const seen = await sameRecords(deps, seenKeys.find(bearerCredential));
+    if (seen !== undefined) return clearedCaller(deps, seen, clientAddress, holder);
     const key = parseIssuedKey(bearerCredential);
-    if (key !== undefined) return keyCaller(deps, key, clientAddress, holder);
+    if (key !== undefined) return keyCaller(bearerCredential, key, clientAddress, holder);
     const jwt = readJwt(bearerCredential);
     if (jwt !== undefined) {
       const tenant = await tenantOf(deps, unverifiedTenantId(jwt));
@@ -54,7 +69,7 @@ export function authenticateCaller(
       const home = await tenantOf(deps, deps.defaultTenantId);
       const presented = classifyCredential(bearerCredential, home.settings);
       if (presented.kind !== "IMPORTED_KEY") throw refused();
-      return keyCaller(deps, presented, clientAddress, holder);
+      return keyCaller(bearerCredential, presented, clientAddress, holder);
     }
     const { prefix } = macaroon;
     const presented = { kind: "MACAROON", prefix, unverifiedText: bearerCredential.slice(prefix.length + 1) } as const;
@@ -65,24 +80,34 @@ export function authenticateCaller(
   };
 }
 
-async function keyCaller(
-  deps: CallerDeps,
-  presented: PresentedIssuedKey | PresentedImportedKey,
-  clientAddress: string,
-  holder: boolean,
-): Promise<Caller> {
+/** Gives what was seen before if the records are still the very same. */
+async function sameRecords({ records }: CallerDeps, seen: SeenKey | undefined): Promise<SeenKey | undefined> {
+  if (seen === undefined || (await records.key(seen.key.id, false)).value !== seen.key) return undefined;
+  return (await records.tenant(seen.tenant.id, false)).value === seen.tenant ? seen : undefined;
+}
+
+async function authenticKey(deps: CallerDeps, presented: PresentedIssuedKey | PresentedImportedKey): Promise<SeenKey> {
   const found = (await findPresentedKey(deps.records, presented, deps.defaultTenantId, deps.peppers, false)).value;
   const tenant = found && (await deps.records.tenant(found.tenantId, false)).value;
   const authentication = authenticateKey(presented, tenant && found, tenant?.id ?? noTenant, deps.peppers);
   if (!authentication.authentic || tenant === undefined) throw refused();
   const { key, version } = authentication;
   deps.rebindSecret(presented, key, version);
+  return { tenant, key, version };
+}
+
+function clearedCaller(
+  deps: VerificationDeps,
+  { tenant, key, version }: SeenKey,
+  clientAddress: string,
+  holder: boolean,
+): Caller {
   const demand = demandOnCaller(deps, tenant, clientAddress);
   const clears = (what: Demand) => clearKey({ key, version, tenant, demand: what, nowMs: deps.now() }) === "VALID";
   const forIchor = clears(demand);
   if (!forIchor && !(holder && clears({ ...demand, deferred: leftToChild }))) throw refused();
   const scopes = forIchor ? effectiveScopes(key) : [];
-  return callerOf(tenant, scopes, presented.kind, { key, version }, holder);
+  return callerOf(tenant, scopes, key.kind, { key, version }, holder);
 }
 
 async function tokenCaller(

@@ -11,6 +11,7 @@ import type { VerificationCode } from "../core/verification-code.ts";
 import type { Call } from "../rpc/call.ts";
 import type { RebindSecret } from "./rebind-secret.ts";
 import { type Freshness, findPresentedKey } from "./records.ts";
+import { type SeenKey, SeenKeys } from "./seen-keys.ts";
 import { type TokenDeps, type TokenVerification, verifyToken } from "./verify-token.ts";
 
 /** The part of the time until the deadline that a wait for a revision may take. */
@@ -62,6 +63,7 @@ export interface VerificationDeps extends TokenDeps {
 
 /** Makes the one verification where all kinds of credentials meet. */
 export function verifyPresented(deps: VerificationDeps): VerifyPresented {
+  const seenKeys = new SeenKeys(deps.peppers);
   return async (presentedCredential, options) => {
     const { tenantId, noCache } = options;
     await awaitRevision(deps.freshness, options);
@@ -69,6 +71,13 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
     const { revision } = deps.freshness;
     const { value: tenant, ageMs: tenantAgeMs } = await deps.records.tenant(tenantId, noCache);
     if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
+    const seen = seenKeys.find(presentedCredential);
+    if (seen?.tenant === tenant) {
+      const { value, ageMs } = await deps.records.key(seen.key.id, noCache);
+      if (value === seen.key) {
+        return { revision, ageMs: Math.max(tenantAgeMs, ageMs), ...clearedKey(seen, options.demand, deps.now()) };
+      }
+    }
     const presented = classifyCredential(presentedCredential, tenant.settings);
     if (presented.kind === "JWT" || presented.kind === "MACAROON") {
       const verified = await verifyToken(deps, presented, tenant, options.demand, noCache);
@@ -84,16 +93,19 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
     if (!authentication.authentic) return { revision, ageMs, code: authentication.code, kind };
     const { key, version } = authentication;
     deps.rebindSecret(presented, key, version);
-    return {
-      revision,
-      ageMs,
-      code: clearKey({ key, version, tenant, demand: options.demand, nowMs: deps.now() }),
-      kind,
-      key,
-      version,
-      scopes: effectiveScopes(key),
-      expireTimeMs: credentialEndMs(key, version),
-    };
+    seenKeys.note(presentedCredential, { tenant, key, version });
+    return { revision, ageMs, ...clearedKey({ tenant, key, version }, options.demand, deps.now()) };
+  };
+}
+
+function clearedKey({ tenant, key, version }: SeenKey, demand: Demand, nowMs: number) {
+  return {
+    code: clearKey({ key, version, tenant, demand, nowMs }),
+    kind: key.kind,
+    key,
+    version,
+    scopes: effectiveScopes(key),
+    expireTimeMs: credentialEndMs(key, version),
   };
 }
 
