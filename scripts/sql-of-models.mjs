@@ -2,17 +2,14 @@
 // all of them without a download.
 //
 //   node scripts/sql-of-models.mjs mysql SigningKey   prints the part of a new migration that makes a table
-//   node scripts/sql-of-models.mjs --init             writes the first migration of every server database anew
 //
-// `--init` is for models that no release has shipped: afterwards a migration is never edited, and a change is a new one.
-// That what stands in prisma/migrations/ makes the tables of the models is for test/contract/*-schema.test.ts to say.
-import { mkdirSync, writeFileSync } from "node:fs";
+// A migration is never edited: a change is a new one, for every provider. That what stands in prisma/migrations/ makes the
+// tables of the models is for test/contract/*-schema.test.ts to say.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readModels } from "./models.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const initial = "20261124000000_init";
 
 /** Longest texts that stand in an index, in characters; 64 where nothing is said. MySQL allows an index 768 in all. */
 const indexedLengths = { scope: 512, name: 255, ownerId: 255, value: 255, audience: 255 };
@@ -42,28 +39,18 @@ const dialects = {
   },
 };
 
-const models = readModels(join(root, "prisma/models.prisma"));
-const [first, ...names] = process.argv.slice(2);
-if (first === "--init") {
-  for (const [provider, dialect] of Object.entries(dialects)) {
-    const folder = join(root, "prisma/migrations", provider, initial);
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(
-      join(folder, "migration.sql"),
-      `${dialect.note}\n\n${models.map((m) => table(m, dialect)).join("\n")}`,
-    );
-  }
-} else if (dialects[first] !== undefined) {
-  const chosen = models.filter(({ name }) => names.length === 0 || names.includes(name));
-  process.stdout.write(chosen.map((model) => table(model, dialects[first])).join("\n"));
-} else {
-  console.error(
-    `usage: sql-of-models.mjs ${Object.keys(dialects).join(" | ")} [Model…]\n       sql-of-models.mjs --init`,
-  );
+const [provider, ...names] = process.argv.slice(2);
+const dialect = dialects[provider];
+if (dialect === undefined) {
+  console.error(`usage: sql-of-models.mjs ${Object.keys(dialects).join(" | ")} [Model…]`);
   process.exitCode = 2;
+} else {
+  const models = readModels(join(root, "prisma/models.prisma"));
+  const chosen = models.filter(({ name }) => names.length === 0 || names.includes(name));
+  process.stdout.write(`${dialect.note}\n\n${chosen.map(table).join("\n")}`);
 }
 
-function table(model, dialect) {
+function table(model) {
   const quoted = (name) => `${dialect.quote}${name}${dialect.quote}`;
   const list = (columns) => columns.map(quoted).join(", ");
   const inIndex = new Set([model.primaryKey, ...model.indexes.map(({ columns }) => columns)].flat());
