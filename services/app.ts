@@ -39,6 +39,7 @@ import { StoreStartError } from "./store/start-error.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
 import { RecordCache } from "./verification/record-cache.ts";
+import { UseRecorder } from "./verification/use-recorder.ts";
 import { verifyPresented } from "./verification/verify-presented.ts";
 
 export interface AppDeps {
@@ -63,6 +64,8 @@ export interface App {
   readonly routes: ReturnType<typeof connectRoutes>;
   readonly readiness: Readiness;
   readonly store: Store;
+  /** Writes what was counted of the use of keys; else that is done every few seconds. */
+  readonly flushUse: () => Promise<void>;
   /** Ends what runs in the background and closes the store; calls must have ended. */
   close(): Promise<void>;
 }
@@ -161,11 +164,13 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       live: () => peppers.live(),
       someSealed: () => peppers.someSealed(),
     };
+    const use = new UseRecorder({ store, now, schedule, log });
     const verification = {
       records,
       freshness: tail,
       peppers: ring,
       rebindSecret: rebindSecret({ store, peppers: ring, forgetKey: (id) => records.forgetKey(id), log }),
+      recordUse: use.record,
       keyring,
       issuer: deps.issuer,
       now,
@@ -179,12 +184,18 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       getTenant: async (id: TenantId) => (await records.tenant(id, false)).value,
       getTenantBySlug: (slug: string) => store.getTenantBySlug(slug),
     };
+    const logged = logCalls(log);
     const pipeline = createPipeline({
       authenticate: (presentedCredential, { peerAddress }, holder) =>
         authenticate(presentedCredential, peerAddress, holder),
       resolveTenant: async (idOrSlug) => (await findTenant(cachedTenants, idOrSlug)).id,
       isDraining: () => readiness.draining,
-      record: logCalls(log),
+      record: (call) => {
+        logged(call);
+        // Each call once, whether it was authenticated more than once or not.
+        const { caller, peerAddress } = call;
+        if (caller?.secretVersion !== undefined) use.record(caller.keyId, caller.secretVersion, peerAddress);
+      },
       monotonicMs,
     });
     const shared = { store, sealer, peppers: ring, keyring, verifyPresented: verify, issuer: deps.issuer, random, now };
@@ -214,9 +225,11 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       routes,
       readiness,
       store,
+      flushUse: () => use.flush(),
       async close() {
         await tending.stop();
         await stream.stop();
+        await use.stop();
         await wakeUps.close();
         await tail.stop();
         await store.close();

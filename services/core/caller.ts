@@ -13,6 +13,8 @@ export interface Caller {
   readonly scopes: readonly string[];
   /** What was presented. */
   readonly kind: CredentialKind;
+  /** Number of the secret version that was presented; absent for a token. */
+  readonly secretVersion?: number;
   /** What was presented itself; only for methods that are about the caller's own credential. */
   readonly holder?: Holder;
 }

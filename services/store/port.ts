@@ -48,6 +48,16 @@ export interface KeyOfDigest {
   readonly digest: Uint8Array;
 }
 
+/** What is to be added to the use of a key and of its secrets. */
+export interface KeyUse {
+  readonly keyId: KeyId;
+  readonly count: number;
+  readonly lastTimeMs: number;
+  /** Client address of the last use; empty: unknown. */
+  readonly lastAddress: string;
+  readonly versions: readonly { readonly number: number; readonly count: number; readonly lastTimeMs: number }[];
+}
+
 /** Which keys of a tenant, and in which order. Texts are in the order of code points, ids in that of creation. */
 export interface KeyQuery {
   readonly tenantId: TenantId;
@@ -185,5 +195,7 @@ export interface Store extends StoreReads, KeySetStore {
    * depends on it. False if someone else was faster.
    */
   resealSecret(from: SealedSecret, to: Pick<SealedSecret, "masterKeyId" | "sealed">): Promise<boolean>;
+  /** Adds use to keys, at most 500, each once; outside the log, since no decision depends on it. Keys that are gone are passed over. */
+  addUse(uses: readonly KeyUse[]): Promise<void>;
   close(): Promise<void>;
 }

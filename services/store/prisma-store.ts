@@ -7,12 +7,22 @@ import { sha256 } from "../core/digest.ts";
 import { type KeyId, newId, type TenantId } from "../core/ids.ts";
 import type { StoreDeps } from "./deps.ts";
 import type { KeySetRecord, KeySetStore } from "./key-set-port.ts";
-import type { Committed, HotReads, KeyOfDigest, Mutation, SealedSecret, Store, StoreTransaction } from "./port.ts";
+import type {
+  Committed,
+  HotReads,
+  KeyOfDigest,
+  KeyUse,
+  Mutation,
+  SealedSecret,
+  Store,
+  StoreTransaction,
+} from "./port.ts";
 import { answering } from "./prisma-errors.ts";
 import { compactChanges, keepMarks, readCompactedThrough } from "./prisma-key-set.ts";
 import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";
 import { PrismaSubscriptions } from "./prisma-subscriptions.ts";
 import { insertRows, type KeyInTransaction, PrismaTransaction } from "./prisma-transaction.ts";
+import { addUse } from "./prisma-use.ts";
 import { sealedSecretOf } from "./rows.ts";
 import type { SubscriptionStore } from "./subscription-port.ts";
 
@@ -107,6 +117,10 @@ export class PrismaStore extends PrismaReads implements Store {
       }),
     );
     return count === 1;
+  }
+
+  addUse(uses: readonly KeyUse[]): Promise<void> {
+    return answering(() => addUse(this.#backend.client, uses));
   }
 
   secretsNotUnder(masterKeyId: string, afterId: string, limit: number): Promise<readonly SealedSecret[]> {

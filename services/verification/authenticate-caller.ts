@@ -107,7 +107,7 @@ function clearedCaller(
   const forIchor = clears(demand);
   if (!forIchor && !(holder && clears({ ...demand, deferred: leftToChild }))) throw refused();
   const scopes = forIchor ? effectiveScopes(key) : [];
-  return callerOf(tenant, scopes, key.kind, { key, version }, holder);
+  return { ...callerOf(tenant, scopes, key.kind, { key, version }, holder), secretVersion: version.number };
 }
 
 async function tokenCaller(

@@ -12,6 +12,7 @@ import type { Call } from "../rpc/call.ts";
 import type { RebindSecret } from "./rebind-secret.ts";
 import { type Freshness, findPresentedKey } from "./records.ts";
 import { type SeenKey, SeenKeys } from "./seen-keys.ts";
+import type { RecordUse } from "./use-recorder.ts";
 import { type TokenDeps, type TokenVerification, verifyToken } from "./verify-token.ts";
 
 /** The part of the time until the deadline that a wait for a revision may take. */
@@ -59,6 +60,7 @@ export interface VerificationDeps extends TokenDeps {
   readonly freshness: Freshness;
   readonly peppers: Peppers;
   readonly rebindSecret: RebindSecret;
+  readonly recordUse: RecordUse;
 }
 
 /** Makes the one verification where all kinds of credentials meet. */
@@ -75,7 +77,7 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
     if (seen?.tenant === tenant) {
       const { value, ageMs } = await deps.records.key(seen.key.id, noCache);
       if (value === seen.key) {
-        return { revision, ageMs: Math.max(tenantAgeMs, ageMs), ...clearedKey(seen, options.demand, deps.now()) };
+        return { revision, ageMs: Math.max(tenantAgeMs, ageMs), ...clearedKey(deps, seen, options) };
       }
     }
     const presented = classifyCredential(presentedCredential, tenant.settings);
@@ -94,13 +96,18 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
     const { key, version } = authentication;
     deps.rebindSecret(presented, key, version);
     seenKeys.note(presentedCredential, { tenant, key, version });
-    return { revision, ageMs, ...clearedKey({ tenant, key, version }, options.demand, deps.now()) };
+    return { revision, ageMs, ...clearedKey(deps, { tenant, key, version }, options) };
   };
 }
 
-function clearedKey({ tenant, key, version }: SeenKey, demand: Demand, nowMs: number) {
+function clearedKey(
+  { recordUse, now }: VerificationDeps,
+  { tenant, key, version }: SeenKey,
+  { demand, asReport }: VerifyOptions,
+) {
+  if (asReport !== true) recordUse(key.id, version.number, demand.clientIp ?? "");
   return {
-    code: clearKey({ key, version, tenant, demand, nowMs }),
+    code: clearKey({ key, version, tenant, demand, nowMs: now() }),
     kind: key.kind,
     key,
     version,

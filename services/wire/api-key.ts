@@ -25,6 +25,9 @@ export function apiKeyToProto(key: ApiKey, nowMs: number): MessageInitShape<type
     createTime: toTimestamp(key.createTimeMs),
     updateTime: toTimestamp(key.updateTimeMs),
     expireTime: toTimestamp(key.expireTimeMs),
+    lastUsedTime: toTimestamp(key.use?.lastTimeMs),
+    lastUsedAddress: key.use?.lastAddress ?? "",
+    useCount: BigInt(key.use?.count ?? 0),
     secretVersions: key.secretVersions
       .filter((version) => version.graceEndTimeMs === undefined || version.graceEndTimeMs > nowMs)
       .map(secretVersionToProto),
@@ -51,6 +54,8 @@ function secretVersionToProto(version: SecretVersion): MessageInitShape<typeof S
     id: String(version.number),
     createTime: toTimestamp(version.createTimeMs),
     graceEndTime: toTimestamp(version.graceEndTimeMs),
+    lastUsedTime: toTimestamp(version.use?.lastTimeMs),
+    useCount: BigInt(version.use?.count ?? 0),
     current: version.graceEndTimeMs === undefined,
   };
 }

@@ -342,6 +342,56 @@ export function storeContract(name: string, open: OpenTestStore): void {
       expect(await store.countKeysOfOwner(tenantId, "acme", 10)).toBe(2);
     });
 
+    describe("use", () => {
+      beforeEach(makeTenant);
+
+      it("adds up by key and by secret, and is no change of the log or of the key", async () => {
+        const keys = Array.from({ length: 120 }, () =>
+          sampleKey(tenantId, {
+            secretVersions: [sampleVersion(2), sampleVersion(1, { graceEndTimeMs: sampleTimeMs })],
+          }),
+        );
+        await store.mutate(inserting(...keys));
+        const useOf = (i: number, timeMs: number, address: string) => ({
+          keyId: keys[i]?.id ?? newKeyId(),
+          count: i + 3,
+          lastTimeMs: timeMs,
+          lastAddress: address,
+          versions: [
+            { number: 2, count: i + 1, lastTimeMs: timeMs },
+            { number: 1, count: 2, lastTimeMs: timeMs - 1 },
+          ],
+        });
+        const uses = (timeMs: number, address: string) => keys.map((_, i) => useOf(i, timeMs, address));
+        await store.addUse(uses(sampleTimeMs + 10, "192.0.2.1"));
+        // One that was written late, of a time before, and a key that is gone.
+        await store.addUse([...uses(sampleTimeMs + 5, "2001:db8::1"), { ...useOf(0, 1, ""), keyId: newKeyId() }]);
+        for (const i of [0, 49, 50, 119]) {
+          const key = await store.getKey(keys[i]?.id ?? newKeyId());
+          expect(key?.use).toEqual({ count: 2 * (i + 3), lastTimeMs: sampleTimeMs + 10, lastAddress: "192.0.2.1" });
+          expect(key?.secretVersions.map(({ use }) => use)).toEqual([
+            { count: 2 * (i + 1), lastTimeMs: sampleTimeMs + 10 },
+            { count: 4, lastTimeMs: sampleTimeMs + 9 },
+          ]);
+        }
+        expect((await store.head()).revision).toBe(2n);
+      });
+
+      it("outlives a change of the key, and stands in lists", async () => {
+        const key = sampleKey(tenantId);
+        await insertKey(key);
+        const use = { keyId: key.id, count: 1, lastTimeMs: 7, lastAddress: "", versions: [] };
+        await store.addUse([use]);
+        await store.mutate(async (tx) => {
+          await tx.updateKey({ ...key, name: "other" });
+          return changed(undefined, tenantId, key.id);
+        });
+        const expected = { count: 1, lastTimeMs: 7, lastAddress: "" };
+        expect((await store.getKey(key.id))?.use).toEqual(expected);
+        expect((await store.getKeys([key.id]))[0]?.use).toEqual(expected);
+      });
+    });
+
     describe("rebinding a secret", () => {
       beforeEach(makeTenant);
 

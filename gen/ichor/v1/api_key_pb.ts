@@ -120,7 +120,7 @@ export type ApiKey = Message<"ichor.v1.ApiKey"> & {
   expireTime?: Timestamp | undefined;
 
   /**
-   * Output only. When a right secret of the key was last presented; not set: never seen.
+   * Output only. When a right secret of the key was last presented, told up to a minute late; not set: never seen.
    *
    * @generated from field: google.protobuf.Timestamp last_used_time = 15;
    */
@@ -134,7 +134,8 @@ export type ApiKey = Message<"ichor.v1.ApiKey"> & {
   lastUsedAddress: string;
 
   /**
-   * Output only. How often a right secret of the key was presented.
+   * Output only. How often a right secret of the key was presented, told up to a minute late. A server that is killed
+   * loses what it had not written.
    *
    * @generated from field: int64 use_count = 17;
    */
