@@ -3,7 +3,8 @@ import { fileURLToPath } from "node:url";
 import { profilePath } from "./profile.mjs";
 
 const warmUpMs = 500;
-const firstWarmUpMs = 2_000;
+// Long enough that V8 has compiled what is hot, also where a request is slow.
+const firstWarmUpMs = 10_000;
 
 /**
  * Measures every contender once per round, in an order that turns with the rounds, so that a neighbour's load falls on

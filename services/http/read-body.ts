@@ -54,7 +54,10 @@ export function readBody(
     clearTimeout(timer);
     whole(chunks ? Buffer.concat(chunks, size) : (first ?? noBytes));
   };
-  const onClose = (): void => fail(new ConnectError("the request ended early", Code.Canceled));
+  const onClose = (): void => {
+    // Also called for every request that ended well: an error costs more than the rest of it.
+    if (!over) fail(new ConnectError("the request ended early", Code.Canceled));
+  };
   const fail = (thrown: unknown): void => {
     if (over) return;
     giveUp();
