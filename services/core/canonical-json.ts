@@ -24,6 +24,18 @@ export function canonicalJson(value: CanonicalValue): string {
   return `{${members.join(",")}}`;
 }
 
+/**
+ * Whether a value is JSON that every form of it carries the same: numbers finite, no half of a surrogate pair, nothing
+ * undefined. What protobuf decodes as google.protobuf.Struct may be none.
+ */
+export function isPortableJson(value: unknown): boolean {
+  if (typeof value === "string") return !/\p{Cs}/u.test(value);
+  if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value !== "object") return typeof value === "boolean";
+  if (value === null) return true;
+  return Object.entries(value).every(([name, member]) => isPortableJson(name) && isPortableJson(member));
+}
+
 function isList(value: object): value is readonly CanonicalValue[] {
   return Array.isArray(value);
 }

@@ -123,11 +123,12 @@ export function leavesTombstone(key: Pick<ApiKey, "kind" | "state">): boolean {
 }
 
 /**
- * Whether the key holds every permission on Ichor, whatever the request: its scopes list `ichor:*` literally, and no
- * constraint narrows it. It is a root credential only in tenant `default`, which the caller checks.
+ * Whether the key holds every permission on Ichor, whatever the request: its scopes list `ichor:*` literally, and
+ * neither networks nor a constraint narrow it. It is a root credential only in tenant `default`, which the caller checks.
  */
-export function isRootKey(key: Pick<ApiKey, "scopes" | "constraints">): boolean {
-  return key.scopes.includes(rootScope) && Object.keys(key.constraints).length === 0;
+export function isRootKey(key: Pick<ApiKey, "scopes" | "allowedCidrs" | "constraints">): boolean {
+  const unbound = key.allowedCidrs.length === 0 && Object.keys(key.constraints).length === 0;
+  return unbound && key.scopes.includes(rootScope);
 }
 
 /**

@@ -65,9 +65,16 @@ export function replayedAnswer<O extends DescMessage>(
   return fromBinary(output, sealer.open(rowId(record), record.sealedAnswer));
 }
 
-/** The arguments of a call in one text, whatever the order of its maps on the wire. */
+/**
+ * The arguments of a call in one text, whatever the order of its maps on the wire. Throws INVALID_FIELD for what has no
+ * JSON, as a time after the year 9999 in a field that nobody reads.
+ */
 export function argumentBytesOf<I extends DescMessage>(input: I, request: MessageShape<I>): Uint8Array {
-  return Buffer.from(canonicalJson(toJson(input, request)));
+  try {
+    return Buffer.from(canonicalJson(toJson(input, request)));
+  } catch (cause) {
+    throw new IchorError("INVALID_FIELD", "the request holds a value that has no JSON form", { cause });
+  }
 }
 
 function fingerprint(key: Uint8Array, argumentBytes: Uint8Array): Buffer {

@@ -106,7 +106,7 @@ export abstract class PrismaReads implements StoreReads {
         FROM tenant t
         JOIN key_scope s ON s.tenant_id = t.id AND s.scope = ${rootScope}
         JOIN api_key k ON k.id = s.key_id
-        WHERE t.slug = ${defaultTenantSlug} AND k.state = 'ACTIVE' AND k.constraints = '{}'
+        WHERE t.slug = ${defaultTenantSlug} AND k.state = 'ACTIVE' AND k.constraints = '{}' AND k.allowed_cidrs = '[]'
           AND (k.expire_time_ms IS NULL OR k.expire_time_ms > ${BigInt(nowMs)})
         ORDER BY k.id`;
       return rows.map(({ id }) => id);

@@ -4,6 +4,7 @@ import type {
 } from "../../gen/ichor/v1/api_key_pb.ts";
 import type { JsonObject, RevocationReason } from "../core/api-key.ts";
 import { isAudience } from "../core/audience.ts";
+import { isPortableJson } from "../core/canonical-json.ts";
 import { canonicalNetwork } from "../core/cidr.ts";
 import { type Constraints, contextValueBytesMax, isContextName } from "../core/constraints.ts";
 import { FieldViolations } from "../core/field-violations.ts";
@@ -109,6 +110,7 @@ export function checkLabels(violations: FieldViolations, labels: Readonly<Record
 /** Notes what is wrong with metadata. */
 export function checkMetadata(violations: FieldViolations, metadata: JsonObject | undefined, at = ""): void {
   if (metadata === undefined) return;
+  if (!violations.require(isPortableJson(metadata), "metadata", "has a number or a text that JSON can't carry")) return;
   const bytes = Buffer.byteLength(JSON.stringify(metadata));
   violations.require(bytes <= metadataBytesMax, `${at}metadata`, `must have at most ${metadataBytesMax} bytes as JSON`);
 }

@@ -107,7 +107,8 @@ export function updatedTenant(
   let after = tenant;
   const told = settingsFromProto(message.settings, defaultTenantSettings);
   for (const path of paths) {
-    const field = path.startsWith("settings.") ? settingFields[path.slice("settings.".length)] : undefined;
+    const setting = path.startsWith("settings.") ? path.slice("settings.".length) : "";
+    const field = Object.hasOwn(settingFields, setting) ? settingFields[setting] : undefined;
     if (path === "name") after = { ...after, name: message.name };
     else if (path === "settings") after = { ...after, settings: told };
     else if (field) after = { ...after, settings: { ...after.settings, [field.name]: told[field.name] } };

@@ -246,6 +246,7 @@ export function storeContract(name: string, open: OpenTestStore): void {
             lasting,
             sampleKey(tenantId, { scopes: ["ichor:*"], expireTimeMs: sampleTimeMs }),
             sampleKey(tenantId, { scopes: ["ichor:*"], state: "DISABLED" }),
+            sampleKey(tenantId, { scopes: ["ichor:*"], allowedCidrs: ["192.0.2.0/24"] }),
             sampleKey(tenantId, { scopes: ["ichor:*"], state: "REVOKED" }),
             sampleKey(tenantId, { scopes: ["*", "ichor:keys:read", "a:*"] }),
           ),

@@ -1,4 +1,5 @@
 import type { JsonObject } from "../api-key.ts";
+import { isPortableJson } from "../canonical-json.ts";
 import type { FieldViolations } from "../field-violations.ts";
 import { reservedClaims } from "./reserved-claims.ts";
 
@@ -15,6 +16,8 @@ export function checkCustomClaims(
   customClaims: JsonObject,
   allowedNames: readonly string[] | "any",
 ): void {
+  const portable = isPortableJson(customClaims);
+  if (!violations.require(portable, "custom_claims", "has a number or a text that JSON can't carry")) return;
   const bytes = Buffer.byteLength(JSON.stringify(customClaims));
   violations.require(
     bytes <= customClaimsBytesMax,

@@ -100,6 +100,7 @@ describe("the last live root credential", () => {
     // Neither a root of another tenant counts, nor a narrowed one, nor a disabled one.
     await issue(["ichor:*"], "acme");
     await t.admin().issueApiKey({ name: "k", scopes: ["ichor:*"], constraints: { scopes: ["a:b"] } });
+    await t.admin().issueApiKey({ name: "k", scopes: ["ichor:*"], allowedCidrs: ["192.0.2.1/32"] });
     const second = await issue(["ichor:*"]);
     await t.admin().disableApiKey({ keyId: second.keyId });
     expect(await reasonOfRejection(t.admin().revokeApiKey({ keyId }))).toBe("LAST_ROOT_CREDENTIAL");
@@ -109,6 +110,17 @@ describe("the last live root credential", () => {
       "LAST_ROOT_CREDENTIAL",
     );
     await t.admin(second.credential).enableApiKey({ keyId });
+  });
+
+  it("stays when all of them are disabled at the same time", async () => {
+    const alone = await startTestApp();
+    await Promise.all([1, 2].map((i) => alone.admin().issueApiKey({ name: `r${i}`, scopes: ["ichor:*"] })));
+    const roots = await alone.app.store.liveRootKeyIds(alone.clock.now());
+    const calls = roots.map((keyId) => alone.admin().disableApiKey({ keyId }));
+    const reasons = (await Promise.allSettled(calls)).map(({ status }) => status);
+    expect(reasons.sort()).toEqual(["fulfilled", "fulfilled", "rejected"]);
+    expect(await alone.app.store.liveRootKeyIds(alone.clock.now())).toHaveLength(1);
+    await alone.close();
   });
 });
 

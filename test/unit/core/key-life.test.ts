@@ -209,6 +209,12 @@ describe("what a key may hold", () => {
     expect(isRootKey(someKey({ scopes: ["*", "ichor:system", "ichor:keys:*"] }))).toBe(false);
   });
 
+  it("is no root credential if it can't be used from everywhere, since it may be usable from nowhere", () => {
+    const scopes = ["ichor:*"];
+    expect(isRootKey(someKey({ scopes, allowedCidrs: ["192.0.2.1/32"] }))).toBe(false);
+    expect(isRootKey(someKey({ scopes, constraints: { audiences: ["a"] } }))).toBe(false);
+  });
+
   it("is reserved scopes only for a secret that Ichor made", () => {
     expect(mayHoldReservedScopes(someKey())).toBe(true);
     expect(mayHoldReservedScopes(someKey({ visibility: "PUBLIC" }))).toBe(false);
