@@ -41,6 +41,7 @@ export const errorReasons = [
   "TENANT_ALREADY_EXISTS",
   "DEFAULT_TENANT",
   "SUBSCRIPTION_NOT_FOUND",
+  "TOO_MANY_STREAMS",
 ] as const;
 
 export type ErrorReason = (typeof errorReasons)[number];

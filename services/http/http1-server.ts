@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { Socket } from "node:net";
 import type { FastUnary } from "./fast-unary.ts";
 import type { ListenerLimits } from "./limits.ts";
+import { hasRepeatedHeader, refuseRepeatedHeader } from "./repeated-headers.ts";
 
 /** The HTTP/1.1 side of a listener: it gets sockets and never listens itself. */
 export interface Http1Server {
@@ -31,6 +32,7 @@ export function createHttp1Server(
       answering.add(response);
       response.once("close", () => answering.delete(response));
       if (draining) response.shouldKeepAlive = false;
+      if (hasRepeatedHeader(request.rawHeaders)) return refuseRepeatedHeader(response);
       if (!fastUnary?.http1(request, response)) handler(request, response);
     },
   );

@@ -11,6 +11,7 @@ import type { Socket } from "node:net";
 import { sendError } from "../rpc/node-handler.ts";
 import type { FastUnary } from "./fast-unary.ts";
 import type { ListenerLimits } from "./limits.ts";
+import { hasRepeatedHeader, refuseRepeatedHeader } from "./repeated-headers.ts";
 
 /** The HTTP/2 side of a listener: it gets sockets and never listens itself. */
 export interface Http2Server {
@@ -40,12 +41,14 @@ export function createHttp2Server(
       if (headerBytes(request.rawHeaders) > limits.headerBytesMax) {
         return sendError(response, 431, "resource_exhausted", "the headers are too large");
       }
+      if (hasRepeatedHeader(request.rawHeaders)) return refuseRepeatedHeader(response);
       handler(request, response);
     },
   );
   if (fastUnary)
     putBefore(server, (stream, headers, rawHeaders) => {
-      return headerBytes(rawHeaders) <= limits.headerBytesMax && fastUnary.http2(stream, headers);
+      const plain = headerBytes(rawHeaders) <= limits.headerBytesMax && !hasRepeatedHeader(rawHeaders);
+      return plain && fastUnary.http2(stream, headers);
     });
   server.on("session", (session) => {
     sessions.add(session);

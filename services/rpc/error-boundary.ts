@@ -48,6 +48,7 @@ export const outcomeOfReason: Readonly<Record<ErrorReason, Outcome>> = {
   SIGNING_KEY_NOT_FOUND: { code: Code.NotFound, level: "info" },
   NEXT_KEY_TOO_YOUNG: { code: Code.FailedPrecondition, level: "info" },
   TENANT_ALREADY_EXISTS: { code: Code.AlreadyExists, level: "info" },
+  TOO_MANY_STREAMS: { code: Code.ResourceExhausted, level: "warn" },
   DEFAULT_TENANT: { code: Code.FailedPrecondition, level: "info" },
   SUBSCRIPTION_NOT_FOUND: { code: Code.NotFound, level: "info" },
 };

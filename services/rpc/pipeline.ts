@@ -14,6 +14,9 @@ import type { StreamMethod, UnaryMethod } from "./method-registry.ts";
 /** The longest that a unary call runs, in ms, whatever its client allows. */
 export const callTimeoutMsMax = 60_000;
 
+/** How many streams of open methods may be open at a time: anyone may open them, and each takes some 50 KB. */
+export const openStreamsMax = 2_000;
+
 /** The ports of the pipeline. */
 export interface PipelineDeps {
   /**
@@ -31,6 +34,8 @@ export interface PipelineDeps {
   readonly monotonicMs: () => number;
   /** The longest that a call runs, in ms; default 60 s. */
   readonly callTimeoutMsMax?: number;
+  /** How many streams of open methods may be open at a time; default 2 000. */
+  readonly openStreamsMax?: number;
 }
 
 /**
@@ -47,7 +52,8 @@ export interface PipelineDeps {
  * 8. the request is decoded: only here, since a few bytes of a stranger can be made to cost seconds;
  * 9. the method.
  *
- * Open methods (health, reflection) have steps 1 and 2 only: health must answer while the server drains.
+ * Open methods (health, reflection) have steps 1 and 2 only: health must answer while the server drains. Their streams
+ * are bounded in number: TOO_MANY_STREAMS.
  */
 export interface Pipeline {
   /** Runs a unary method on what `decode` gives. Rejects with a ConnectError that is ready to be sent, always. */
@@ -100,6 +106,8 @@ interface Progress {
 export function createPipeline(deps: PipelineDeps): Pipeline {
   const { authenticate, resolveTenant, isDraining, record, monotonicMs } = deps;
   const timeoutMsMax = deps.callTimeoutMsMax ?? callTimeoutMsMax;
+  const streamsMax = deps.openStreamsMax ?? openStreamsMax;
+  let streams = 0;
 
   async function unary<M extends DescMethodUnary>(
     method: UnaryMethod<M>,
@@ -188,11 +196,15 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   async function* openStream<T>(method: string, carrier: Carrier, run: () => AsyncIterable<T>): AsyncIterable<T> {
     const progress = begin(method, true, carrier);
+    streams += 1;
     try {
+      if (streams > streamsMax) throw tooManyStreams();
       yield* run();
       finish(progress, undefined);
     } catch (thrown) {
       throw fail(progress, thrown);
+    } finally {
+      streams -= 1;
     }
   }
 
@@ -222,6 +234,10 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   }
 
   return { unary, screen, stream, open, openStream, refuse };
+}
+
+function tooManyStreams(): IchorError {
+  return new IchorError("TOO_MANY_STREAMS", "too many streams are open", { retryAfterMs: 1_000 });
 }
 
 /** Runs `work` until the deadline; then rejects with DEADLINE_EXCEEDED and aborts the signal that `work` may have asked for. */

@@ -10,7 +10,7 @@ import {
 } from "@grpc/grpc-js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type FakeServer, startFakeServer } from "../support/fake-server.ts";
-import { rawConnection } from "../support/raw-connection.ts";
+import { httpText, rawConnection } from "../support/raw-connection.ts";
 
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const emptySettings = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
@@ -212,6 +212,48 @@ describe("a stranger's request", () => {
       const answer = await fetch(`${server.url}${method}`, { method: "POST", headers, body });
       expect(answer.status).toBe(401);
     }
+  });
+});
+
+describe("a header that can be said once", () => {
+  const paths = [method, "/ichor.v1.AdminService/VerifyCredential"];
+
+  it.each(paths.flatMap((path) => ["Authorization", "content-type", "Host"].map((name) => [path, name])))(
+    "is refused twice over HTTP/1.1: %s %s",
+    async (path, name) => {
+      const headers = ["Host: a", "Content-Type: application/json", "Authorization: Bearer root", "Content-Length: 2"];
+      const again = headers.filter((line) => line.toLowerCase().startsWith(name.toLowerCase()));
+      const lines = [`POST ${path} HTTP/1.1`, ...headers, ...again, "Connection: close", "", "{}"];
+      expect(await httpText(server.port, lines.join("\r\n"))).toMatch(/^HTTP\/1\.1 400 .*is repeated/s);
+    },
+  );
+
+  it.each(paths)("is refused twice over HTTP/2: %s", async (path) => {
+    const connection = await rawConnection(server.port);
+    const block = [
+      [":method", "POST"],
+      [":scheme", "http"],
+      [":path", path],
+      [":authority", "a"],
+      ["content-type", "application/json"],
+      ["authorization", "Bearer root"],
+      ["authorization", "Bearer reader"],
+    ].map(([name = "", value = ""]) => {
+      // HPACK: a literal without indexing, its name too (RFC 7541 section 6.2.2).
+      return Buffer.concat([
+        Buffer.from([0, name.length]),
+        Buffer.from(name),
+        Buffer.from([value.length]),
+        Buffer.from(value),
+      ]);
+    });
+    const headers = Buffer.concat(block);
+    connection.send(preface);
+    connection.send(emptySettings);
+    // HEADERS with END_STREAM and END_HEADERS.
+    connection.send(Buffer.concat([frameHead(headers.length, 1, 5, 1), headers]));
+    expect(await connection.until("is repeated")).toContain("is repeated");
+    connection.socket.destroy();
   });
 });
 

@@ -3,6 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { GetApiKeyRequestSchema } from "../../../gen/ichor/v1/admin_service_pb.ts";
+import { IchorError } from "../../../services/core/errors.ts";
 import type { Call, Carrier } from "../../../services/rpc/call.ts";
 import { callTimeoutMsMax } from "../../../services/rpc/pipeline.ts";
 import { callers, defaultTenantId, type FakeRpcOptions, fakeRpc, otherTenantId } from "../../support/fake-server.ts";
@@ -232,6 +233,46 @@ describe("a client that goes away", () => {
     const lazy: Carrier = Object.create(carrierOf(), Object.getOwnPropertyDescriptors(carrier));
     await rpc.pipeline.unary(registered, () => create(GetApiKeyRequestSchema), lazy);
     expect(rpc.records[0]?.failure).toBeUndefined();
+  });
+});
+
+describe("screen", () => {
+  it("refuses before any request, records that once, and gives who passes", async () => {
+    const { pipeline, registry, records } = fakeRpc();
+    const registered = registry.unary.get(method);
+    if (registered === undefined) throw new Error("GetApiKey isn't registered");
+    await expect(pipeline.screen(registered, carrierOf({ headers: {} }))).rejects.toBeInstanceOf(ConnectError);
+    expect(records).toMatchObject([{ method, failure: { reason: "CREDENTIAL_MISSING" } }]);
+    const screened = await pipeline.screen(registered, carrierOf());
+    expect(screened).toEqual({ caller: callers.root, tenantId: defaultTenantId });
+    expect(records).toHaveLength(1);
+    pipeline.refuse(method, false, carrierOf(), new IchorError("REQUEST_TOO_LARGE", "too large"), screened);
+    expect(records[1]).toMatchObject({ caller: callers.root, tenantId: defaultTenantId });
+  });
+
+  it("keeps a request from being decoded for who may not call", async () => {
+    const { pipeline, registry } = fakeRpc();
+    const registered = registry.unary.get(method);
+    if (registered === undefined) throw new Error("GetApiKey isn't registered");
+    const decode = vi.fn();
+    await expect(pipeline.unary(registered, decode, carrierOf(asCaller("nobody")))).rejects.toThrow();
+    expect(decode).not.toHaveBeenCalled();
+  });
+});
+
+describe("streams of open methods", () => {
+  it("are bounded in number, and free their place when they end", async () => {
+    const { pipeline, records } = fakeRpc({ deps: { openStreamsMax: 1 } });
+    async function* endless() {
+      for (;;) yield 1;
+    }
+    const open = () => pipeline.openStream("open/Stream", carrierOf(), endless)[Symbol.asyncIterator]();
+    const first = open();
+    await first.next();
+    await expect(open().next()).rejects.toMatchObject({ code: Code.ResourceExhausted });
+    expect(records).toMatchObject([{ failure: { reason: "TOO_MANY_STREAMS" } }]);
+    await first.return?.();
+    expect(await open().next()).toMatchObject({ value: 1 });
   });
 });
 
