@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { adminService } from "./admin/service.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
@@ -8,6 +8,7 @@ import { openWakeUps, type WakeWays } from "./changes/wake-ups.ts";
 import type { ServerConfig } from "./config.ts";
 import { parseDatabaseUrl } from "./core/database-url.ts";
 import type { Peppers } from "./core/digest.ts";
+import { exposedRights } from "./core/file-rights.ts";
 import type { TenantId } from "./core/ids.ts";
 import { defaultTenantSlug } from "./core/tenant.ts";
 import { derivationService } from "./derivation/service.ts";
@@ -129,6 +130,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
   const { now, random, log } = deps;
   const monotonicMs = () => performance.now();
   makeDataDir(config.dataDir);
+  warnIfOpenToAll(config.dataDir, log);
   const store = await openStore({ url: config.databaseUrl, migrate: config.migrate, clock: { now }, random, log });
   try {
     // Only for an empty store: a store that was sealed under a lost key must not look as if it could start again.
@@ -255,4 +257,11 @@ function makeDataDir(path: string): void {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new StoreStartError(`the data directory ${path} can't be made (ICHOR_DATA_DIR): ${message}`, { cause });
   }
+}
+
+/** A warning, no refusal: the volumes of some container platforms are so, and nobody else is in the container. */
+function warnIfOpenToAll(path: string, log: Log): void {
+  const rights = exposedRights(statSync(path).mode, 0o002);
+  if (rights !== undefined)
+    log.warn({ path, rights }, "others may put files of theirs into the data directory: chmod o-w");
 }

@@ -189,10 +189,19 @@ export function loadClientConfig(env: Environment): ClientConfig {
   const read = reader(env);
   const url = read.parsed("ICHOR_URL", parseBaseUrl) ?? "http://127.0.0.1:8420";
   const credential = readCredential(read);
+  // Whatever can't be in a header would be quoted by the error that says so.
+  if (credential !== "" && !headerText.test(credential)) {
+    read.fault("the credential has characters that no credential has, as spaces or a second line");
+  }
   const tenant = read.text("ICHOR_TENANT");
+  if (tenant !== undefined && !headerText.test(tenant))
+    read.fault("ICHOR_TENANT is neither a tenant's id nor its slug");
   read.finish();
   return Object.freeze({ url, credential, tenant });
 }
+
+/** Visible ASCII: what ids and credentials are made of. */
+const headerText = /^[\x21-\x7e]+$/;
 
 function readCredential(read: Reader): string {
   const direct = read.text("ICHOR_CREDENTIAL");

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { onOneLine } from "./print.ts";
 
 /** Whether an error is the answer, or the lack of one, of a server. */
 export function isCallError(error: unknown): error is ConnectError {
@@ -21,5 +22,6 @@ export function describeCallError(error: ConnectError, json: boolean): string {
   const lines = violations.map(({ field, description }) => `  - ${field} ${description}`);
   const unreached =
     info === undefined && error.code === Code.Unavailable ? " (ICHOR_URL says where the server is)" : "";
-  return [`ichor: ${info?.reason ?? Code[error.code]}: ${error.rawMessage}${unreached}`, ...lines].join("\n");
+  const first = `ichor: ${info?.reason ?? Code[error.code]}: ${error.rawMessage}${unreached}`;
+  return [first, ...lines].map(onOneLine).join("\n");
 }

@@ -48,5 +48,10 @@ export async function readText(stream: NodeJS.ReadableStream): Promise<string> {
 
 /** Reads a credential from a file, or from standard input if that is `-`. */
 export async function readCredential(io: CliIo, file: string): Promise<string> {
-  return file === "-" ? readText(io.stdin) : readFileSync(file, "utf8").trim();
+  if (file === "-") return readText(io.stdin);
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    throw new CommandEnd(exitStatus.usage, `${file} can't be read (${(error as NodeJS.ErrnoException).code})`);
+  }
 }

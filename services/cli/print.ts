@@ -9,8 +9,17 @@ export type Print = <D extends DescMessage>(schema: D, message: MessageShape<D>,
 export function printer(program: Command, io: CliIo): Print {
   return (schema, message, lines) => {
     const json = program.opts().json === true;
-    io.stdout.write(`${json ? JSON.stringify(toJson(schema, message)) : lines.join("\n")}\n`);
+    const text = json ? JSON.stringify(toJson(schema, message)) : lines.map(onOneLine).join("\n");
+    io.stdout.write(`${text}\n`);
   };
+}
+
+/**
+ * Text of elsewhere as one line for a terminal: control characters, which move its cursor or change its colours, and
+ * those that break lines or turn the direction of writing become `\ufffd`.
+ */
+export function onOneLine(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
 }
 
 /** The name of an enum's value, or its number if this version doesn't know it. */

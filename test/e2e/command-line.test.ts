@@ -1,3 +1,5 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runIchor } from "../support/command-line.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
@@ -47,6 +49,16 @@ describe("ichor keys", () => {
     answerOf("delete", id);
     const gone = ichor(["keys", "get", id]);
     expect(gone).toEqual({ status: 3, stdout: "", stderr: expect.stringMatching(/^ichor: KEY_NOT_FOUND: /) });
+  });
+
+  it("never shows a credential that can't be sent", () => {
+    const file = join(folder.path, "two-lines");
+    writeFileSync(file, "ichor_sk_SECRET\nichor_sk_OTHER\n", { mode: 0o600 });
+    const env = { ICHOR_URL: server.url, ICHOR_CREDENTIAL_FILE: file };
+    const { status, stdout, stderr } = runIchor(["keys", "get", "key_x"], { cwd: folder.path, env });
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toMatch(/the credential has characters/);
+    expect(stderr).not.toMatch(/SECRET|OTHER| at /);
   });
 
   it("names each refused field", () => {
