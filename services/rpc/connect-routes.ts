@@ -20,7 +20,7 @@ import {
   type UnaryMethod,
 } from "./method-registry.ts";
 import type { Pipeline } from "./pipeline.ts";
-import { guardRequest, type Refuse, type Screen } from "./request-guard.ts";
+import { type GuardOptions, guardRequest, type Refuse, type Screen } from "./request-guard.ts";
 
 /** Address of the peer of the connection, without port; the transport sets it. */
 export const peerAddressKey = createContextKey("", { description: "peer address" });
@@ -52,22 +52,19 @@ export function connectRoutes({
 }
 
 function addUnary(router: ConnectRouter, method: UnaryMethod, pipeline: Pipeline): void {
-  const { name, desc, requestBytesMax } = method;
+  const { desc, requestBytesMax } = method;
   router.rpc(
     desc,
     (request, context) => pipeline.unary(method, () => request, carrierOf(context)),
     methodOptions(requestBytesMax),
   );
   wrapLast(router, (handle) => {
-    const screen: Screen = (request) => pipeline.screen(method, carrierOfRequest(request));
-    const refuse: Refuse = (request, thrown, screened) =>
-      pipeline.refuse(name, false, carrierOfRequest(request), thrown, screened);
-    return plainGrpcMessages(guardRequest(handle, { desc, requestBytesMax, compressions, screen, refuse }));
+    return plainGrpcMessages(guardRequest(handle, guardOf(method, pipeline)));
   });
 }
 
 function addStream(router: ConnectRouter, method: StreamMethod, pipeline: Pipeline): void {
-  const { name, desc, requestBytesMax } = method;
+  const { desc, requestBytesMax } = method;
   async function* implementation(request: Message, context: HandlerContext): AsyncGenerator<Message> {
     const stream = context.values.get(frameStreamKey);
     if (stream === undefined) throw new TypeError("a stream needs somewhere to write to");
@@ -79,9 +76,17 @@ function addStream(router: ConnectRouter, method: StreamMethod, pipeline: Pipeli
   }
   router.rpc(desc, implementation as MethodImpl<DescMethod>, methodOptions(requestBytesMax));
   wrapLast(router, (handle) => {
-    const refuse: Refuse = (request, thrown) => pipeline.refuse(name, false, carrierOfRequest(request), thrown);
-    return sendFrames(plainGrpcMessages(guardRequest(handle, { desc, requestBytesMax, compressions, refuse })));
+    return sendFrames(plainGrpcMessages(guardRequest(handle, guardOf(method, pipeline))));
   });
+}
+
+/** How the request of a method that needs a caller is guarded. */
+function guardOf(method: UnaryMethod | StreamMethod, pipeline: Pipeline): GuardOptions {
+  const { name, desc, requestBytesMax } = method;
+  const screen: Screen = (request) => pipeline.screen(method, carrierOfRequest(request));
+  const refuse: Refuse = (request, thrown, screened) =>
+    pipeline.refuse(name, false, carrierOfRequest(request), thrown, screened);
+  return { desc, requestBytesMax, compressions, screen, refuse };
 }
 
 function addOpen(

@@ -64,10 +64,10 @@ export interface Pipeline {
   ): Promise<MessageInitShape<M["output"]>>;
   /**
    * Asks the checks before the request (3, 5, 6, 7), for a transport that would have to hold much of a body, or to work
-   * on it, before `unary`, which asks them again: a key may end while a body comes. Rejects as `unary`; what passes
+   * on it, before `unary` or `stream`, which ask them again: a key may end while a body comes. Rejects as `unary`; what passes
    * isn't recorded.
    */
-  screen(method: UnaryMethod, carrier: Carrier): Promise<Screened>;
+  screen(method: Admitted, carrier: Carrier): Promise<Screened>;
   /** Runs a streaming method until its stream ends; steps 1 to 3 and 5 to 8. Rejects with a ConnectError. */
   stream<M extends DescMethodServerStreaming>(
     method: StreamMethod<M>,
@@ -90,7 +90,7 @@ export interface Screened {
 }
 
 /** What admission asks of a method, unary or streaming. */
-type Admitted = Pick<UnaryMethod, "name" | "access">;
+export type Admitted = Pick<UnaryMethod, "name" | "access">;
 
 /** What the pipeline has learnt of a call so far. */
 interface Progress {
@@ -150,7 +150,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     }
   }
 
-  async function screen(method: UnaryMethod, carrier: Carrier): Promise<Screened> {
+  async function screen(method: Admitted, carrier: Carrier): Promise<Screened> {
     const progress = begin(method.name, false, carrier);
     try {
       requireNotDraining();
