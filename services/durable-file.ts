@@ -20,8 +20,8 @@ export function createFileDurably(path: string, text: string): boolean {
 }
 
 /** Writes a file (mode 0600) in the place of what is there, whole or not at all, and on disk when this returns. */
-export function replaceFileDurably(path: string, text: string): void {
-  throughTemporary(path, text, (temporary) => renameSync(temporary, path));
+export function replaceFileDurably(path: string, content: string | Uint8Array): void {
+  throughTemporary(path, content, (temporary) => renameSync(temporary, path));
 }
 
 /** Puts the name of a file that was just made on disk. */
@@ -34,12 +34,12 @@ export function syncFolderOf(path: string): void {
   }
 }
 
-function throughTemporary<T>(path: string, text: string, put: (temporary: string) => T): T {
+function throughTemporary<T>(path: string, content: string | Uint8Array, put: (temporary: string) => T): T {
   const temporary = `${path}.${randomUUID()}.tmp`;
   try {
     const file = openSync(temporary, "wx", 0o600);
     try {
-      writeSync(file, text);
+      writeAll(file, content);
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -50,4 +50,10 @@ function throughTemporary<T>(path: string, text: string, put: (temporary: string
   } finally {
     rmSync(temporary, { force: true });
   }
+}
+
+/** A write may take less than it was given. */
+function writeAll(file: number, content: string | Uint8Array): void {
+  const bytes = Buffer.from(content);
+  for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
 }

@@ -1,15 +1,10 @@
 import { WatchKeySetResponseSchema } from "../../gen/ichor/v1/key_set_pb.ts";
 import type { Feed, FeedEvent, Position } from "../core/key-set/feed.ts";
-import { emptyDelta, type KeySetDelta } from "../core/key-set/key-set-delta.ts";
-import type { KeySetState } from "../core/key-set/key-set-state.ts";
+import type { KeySetDelta } from "../core/key-set/key-set-delta.ts";
 import { Frame } from "../rpc/frame.ts";
 import { keySetItemsToProto } from "../wire/key-set.ts";
+import { snapshotEvents, type WatchEventInit } from "../wire/key-set-snapshot.ts";
 import { toTimestamp } from "../wire/time.ts";
-
-/** Marks and revoked tokens in one message of a snapshot: about 1 MiB, well below the 4 MB of gRPC clients. */
-export const snapshotItemsMax = 65_536;
-
-type EventInit = NonNullable<Parameters<typeof Frame.of<typeof WatchKeySetResponseSchema>>[1]["event"]>;
 
 /** Who gets what a channel tells. */
 export interface Follower {
@@ -68,17 +63,9 @@ export class FeedChannel<F extends Feed = Feed> {
 
   /** The feed as it is, for who has nothing of it. Frames of items are kept until the feed changes. */
   snapshot(): readonly Frame[] {
-    const { name: feed } = this;
-    const { state, position } = this.feed;
-    const { revision, hash } = position;
-    const counts = { markCount: BigInt(state.markCount), revokedTokenCount: BigInt(state.tokenCount) };
-    this.#snapshotItems ??= itemFrames(feed, state);
-    const end = { feed, revision, hash, digest: state.digest, asOf: toTimestamp(this.#asOfMs()) };
-    return [
-      eventFrame({ case: "snapshotBegin", value: { feed, revision, ...counts } }),
-      ...this.#snapshotItems,
-      eventFrame({ case: "snapshotEnd", value: end }),
-    ];
+    const { begin, items, end } = snapshotEvents(this.name, this.feed.state, this.feed.position, this.#asOfMs());
+    this.#snapshotItems ??= items().map(eventFrame);
+    return [eventFrame(begin), ...this.#snapshotItems, eventFrame(end)];
   }
 
   /** What changed from a position of a follower's up to where the feed stands. */
@@ -109,40 +96,6 @@ export class FeedChannel<F extends Feed = Feed> {
 }
 
 /** Encodes an event of the stream. */
-export function eventFrame(event: EventInit): Frame {
+export function eventFrame(event: WatchEventInit): Frame {
   return Frame.of(WatchKeySetResponseSchema, { event });
-}
-
-function itemFrames(feed: string, state: KeySetState): readonly Frame[] {
-  const { signingKeys, audienceKeys, tenantDisabled, issuedBeforeMs } = state;
-  const marked = collect(state.markCount, (visit) => state.forEachMark(visit));
-  const revoked = collect(state.tokenCount, (visit) => state.forEachRevokedToken((id) => visit(id, 1)));
-  const deltas: readonly KeySetDelta[] = [
-    ...pages(marked.ids).map(({ ids, from, to }) => ({ markedKeys: ids, marks: marked.values.slice(from, to) })),
-    ...pages(revoked.ids).map(({ ids }) => ({ revokedTokens: ids })),
-    { signingKeys, audienceKeys, tenantDisabled, issuedBeforeMs },
-  ].map((part) => ({ ...emptyDelta, ...part }));
-  return deltas.map((delta) =>
-    eventFrame({ case: "snapshotItems", value: { feed, items: keySetItemsToProto(delta) } }),
-  );
-}
-
-/** Packs ids, with a number each. */
-function collect(count: number, forEach: (visit: (id: Uint8Array, value: number) => void) => void) {
-  const ids = new Uint8Array(count * 16);
-  const values: number[] = [];
-  forEach((id, value) => {
-    ids.set(id, values.length * 16);
-    values.push(value);
-  });
-  return { ids, values };
-}
-
-function pages(ids: Uint8Array) {
-  const count = ids.length / 16;
-  return Array.from({ length: Math.ceil(count / snapshotItemsMax) }, (_, page) => {
-    const from = page * snapshotItemsMax;
-    const to = Math.min(from + snapshotItemsMax, count);
-    return { from, to, ids: ids.subarray(from * 16, to * 16) };
-  });
 }

@@ -1,4 +1,4 @@
-import { deriveKey } from "./derive-key.ts";
+import { deriveKey } from "../core/derive-key.ts";
 import type { MasterKeys } from "./master-key.ts";
 import type { LoadedPeppers } from "./peppers.ts";
 import { open, seal } from "./seal.ts";

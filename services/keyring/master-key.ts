@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { deriveKey } from "../core/derive-key.ts";
 import { exposedRights, groupAndOthers } from "../core/file-rights.ts";
 import { createFileDurably } from "../durable-file.ts";
-import { deriveKey } from "./derive-key.ts";
 import { KeyFileError } from "./key-file-error.ts";
 
 /** A key that secrets at rest are sealed under. */

@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv } from "node:crypto";
+import { deriveKey, lengthPrefixed } from "../core/derive-key.ts";
 import { IchorError } from "../core/errors.ts";
-import { deriveKey, lengthPrefixed } from "./derive-key.ts";
 import type { MasterKey, MasterKeys } from "./master-key.ts";
 
 /** Where a secret stands: it opens there only, so that rows can't be swapped. */

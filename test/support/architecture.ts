@@ -60,7 +60,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   keyring: { values: ["core", "store", "durable-file"] },
   changes: { values: ["core", "store"] },
   wire: { values: ["core"] },
-  verifier: { values: ["core"] },
+  verifier: { values: ["core", "wire", "durable-file"] },
   client: { values: ["core"] },
   core: { values: [] },
 };

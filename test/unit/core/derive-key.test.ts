@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { deriveKey } from "../../../services/keyring/derive-key.ts";
+import { deriveKey } from "../../../services/core/derive-key.ts";
 
 const secret = Buffer.alloc(32, 7);
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");

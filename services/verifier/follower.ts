@@ -1,0 +1,221 @@
+import { type CallOptions, type Client, Code, ConnectError } from "@connectrpc/connect";
+import type { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
+import type { WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
+import { onStaleToProto, publicFeed } from "../wire/key-set.ts";
+import { fromDuration, toDuration } from "../wire/time.ts";
+import type { Settings } from "./options.ts";
+import { type FeedReplica, ResyncNeeded } from "./replica.ts";
+
+/** Longest time between two attempts to connect, in ms; full jitter below it. */
+export const reconnectMsMax = 15_000;
+const reconnectMsFirst = 500;
+/** Heartbeats that may be missing before the connection counts as dead. */
+const silentHeartbeats = 3;
+const heartbeatMsDefault = 2_000;
+const ackMsDefault = 10_000;
+const ackTimeoutMs = 5_000;
+
+export interface FollowerParts {
+  readonly settings: Settings;
+  readonly client: Client<typeof DerivationService>;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Feeds by name; `public` among them. */
+  readonly feeds: ReadonlyMap<string, FeedReplica>;
+  /** Told of each stream's beginning, before anything of it is applied. */
+  readonly onSubscribed: (identity: Identity) => void;
+  /** Told after each event that was applied. */
+  readonly onApplied: (feed: FeedReplica) => void;
+}
+
+/** Whose key set is followed. */
+export interface Identity {
+  readonly tenantId: string;
+  readonly issuer: string;
+  readonly storeEpoch: string;
+}
+
+/** Keeps one stream of WatchKeySet open, applies what it tells, and begins again whenever it ends. */
+export class Follower {
+  readonly #parts: FollowerParts;
+  readonly #closing = new AbortController();
+  readonly #done: Promise<void>;
+  #subscriptionId = "";
+  #connected = false;
+  #attempts = 0;
+  #retryAfterMs: number | undefined;
+  #lastError: unknown;
+  #heartbeatMs = heartbeatMsDefault;
+  #ackMs = ackMsDefault;
+  #ackedMs = Number.NEGATIVE_INFINITY;
+  #ackedRevision = -1n;
+  #ackUnderWay = false;
+
+  constructor(parts: FollowerParts) {
+    this.#parts = parts;
+    this.#done = this.#run();
+  }
+
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  get subscriptionId(): string {
+    return this.#subscriptionId;
+  }
+
+  get lastError(): unknown {
+    return this.#lastError;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new Error("the verifier was closed"));
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, onEvent } = this.#parts.settings;
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      let error: unknown;
+      try {
+        await this.#follow(signal);
+      } catch (thrown) {
+        error = thrown;
+      }
+      this.#connected = false;
+      if (signal.aborted) return;
+      this.#lastError = error;
+      const retryInMs = this.#nextDelayMs();
+      onEvent({ kind: "disconnected", error, retryInMs });
+      await new Promise<void>((resolve) => {
+        const cancel = clock.schedule(resolve, retryInMs);
+        const end = () => {
+          cancel();
+          resolve();
+        };
+        signal.addEventListener("abort", end, { once: true });
+      });
+    }
+  }
+
+  /** Full jitter; as a server that stops says, if it does. */
+  #nextDelayMs(): number {
+    const { jitter } = this.#parts.settings;
+    const told = this.#retryAfterMs;
+    this.#retryAfterMs = undefined;
+    if (told !== undefined) return Math.min(told, reconnectMsMax);
+    const most = Math.min(reconnectMsFirst * 2 ** this.#attempts, reconnectMsMax);
+    this.#attempts++;
+    return jitter() * most;
+  }
+
+  /** One stream, to its end. */
+  async #follow(closing: AbortSignal): Promise<void> {
+    const { settings, client, headers, feeds } = this.#parts;
+    const dead = new AbortController();
+    const stop = () => dead.abort(closing.reason);
+    closing.addEventListener("abort", stop, { once: true });
+    let cancelWatch = () => {};
+    const watch = () => {
+      cancelWatch();
+      const silentMs = this.#heartbeatMs * silentHeartbeats;
+      cancelWatch = settings.clock.schedule(
+        () => dead.abort(new Error(`nothing was heard for ${silentMs} ms`)),
+        silentMs,
+      );
+    };
+    const options: CallOptions = { headers: { ...headers }, signal: dead.signal };
+    try {
+      watch();
+      let storeEpoch = "";
+      for await (const { event } of client.watchKeySet(this.#request(), options)) {
+        watch();
+        if (event.case === "subscribed") {
+          storeEpoch = event.value.storeEpoch;
+          this.#begin(event.value);
+        } else if (event.case === "drain") {
+          this.#retryAfterMs = event.value.retryAfter && fromDuration(event.value.retryAfter);
+          return;
+        } else if (event.case === "resyncRequired") {
+          const { feed, reason, snapshotFollows } = event.value;
+          for (const one of feeds.values()) if (feed === "" || feed === one.name) one.forgetPosition();
+          if (!snapshotFollows) throw new ResyncNeeded(`the server asks to begin anew (${reason})`);
+        } else if (event.case !== undefined) {
+          const feed = feeds.get(event.value.feed);
+          if (feed !== undefined) await this.#take(feed, event, storeEpoch);
+        }
+      }
+      throw new ConnectError("the stream ended", Code.Unavailable);
+    } finally {
+      cancelWatch();
+      closing.removeEventListener("abort", stop);
+      dead.abort(new Error("the stream is over"));
+    }
+  }
+
+  #request() {
+    const { settings, feeds } = this.#parts;
+    const resume = [...feeds.values()].flatMap(({ name, resumePoint }) =>
+      resumePoint === undefined ? [] : [{ feed: name, ...resumePoint }],
+    );
+    return {
+      audiences: settings.macaroons ? [settings.audience] : [],
+      resume,
+      maxStaleness: toDuration(settings.maxStaleness * 1000),
+      onStale: onStaleToProto(settings.onStale.toUpperCase() as "DENY" | "ALLOW" | "ONLINE"),
+      clientVersion: settings.clientName,
+      previousSubscriptionId: this.#subscriptionId,
+    };
+  }
+
+  #begin(subscribed: Extract<WatchKeySetResponse["event"], { case: "subscribed" }>["value"]): void {
+    const { subscriptionId, heartbeatInterval, ackInterval, tenantId, issuer, storeEpoch } = subscribed;
+    this.#subscriptionId = subscriptionId;
+    this.#heartbeatMs = (heartbeatInterval && fromDuration(heartbeatInterval)) || heartbeatMsDefault;
+    this.#ackMs = (ackInterval && fromDuration(ackInterval)) || ackMsDefault;
+    this.#connected = true;
+    this.#ackedRevision = -1n;
+    this.#parts.onSubscribed({ tenantId, issuer, storeEpoch });
+    this.#parts.settings.onEvent({ kind: "connected", subscriptionId });
+  }
+
+  async #take(feed: FeedReplica, event: WatchKeySetResponse["event"], storeEpoch: string): Promise<void> {
+    try {
+      await feed.take(event, storeEpoch);
+    } catch (error) {
+      if (error instanceof ResyncNeeded || error instanceof TypeError) {
+        feed.forgetPosition();
+        this.#parts.settings.onEvent({ kind: "resync", feed: feed.name, error });
+      }
+      throw error;
+    }
+    if (event.case !== "delta" && event.case !== "heartbeat" && event.case !== "snapshotEnd") return;
+    this.#attempts = 0;
+    this.#lastError = undefined;
+    this.#parts.onApplied(feed);
+    this.#acknowledge(feed, event.case === "heartbeat" && event.value.ackWanted);
+  }
+
+  /** Says how far `public` was applied: when asked, and every 10 s. That it fails is no fault of what is known. */
+  #acknowledge(feed: FeedReplica, wanted: boolean): void {
+    const { client, headers, settings } = this.#parts;
+    const revision = feed.position?.revision ?? 0n;
+    const nowMs = settings.clock.monotonicMs();
+    const due = nowMs - this.#ackedMs >= this.#ackMs || (wanted && revision > this.#ackedRevision);
+    if (feed.name !== publicFeed || !due || this.#ackUnderWay) return;
+    this.#ackUnderWay = true;
+    const request = { subscriptionId: this.#subscriptionId, feed: feed.name, revision };
+    client
+      .ackKeySet(request, { headers: { ...headers }, timeoutMs: ackTimeoutMs })
+      .then(
+        () => {
+          this.#ackedMs = nowMs;
+          this.#ackedRevision = revision;
+        },
+        () => {},
+      )
+      .finally(() => {
+        this.#ackUnderWay = false;
+      });
+  }
+}

@@ -1,0 +1,36 @@
+import type { VerifierClock } from "./clock.ts";
+
+/** How much the clocks of server and verifier may differ, and how far the wall clock may jump, in ms. */
+export const clockSkewMsMax = 5_000;
+
+/**
+ * How old what is known is: the larger of monotonic and wall time since it arrived, and what it was old by then. A wall
+ * clock that jumps by more than 5 s, or a process that slept, can't be told apart from knowledge that is old: it makes
+ * everything stale until the server is heard again.
+ */
+export class Freshness {
+  readonly #clock: VerifierClock;
+  #arrival: { readonly monotonicMs: number; readonly wallMs: number; readonly oldByMs: number } | undefined;
+
+  constructor(clock: VerifierClock) {
+    this.#clock = clock;
+  }
+
+  /** Notes that all was known as of `asOfMs` by the server's clock. */
+  arrived(asOfMs: number): void {
+    const wallMs = this.#clock.now();
+    const oldByMs = wallMs - asOfMs;
+    // Of a future that no skew explains: nothing can be said.
+    if (oldByMs < -clockSkewMsMax) return;
+    this.#arrival = { monotonicMs: this.#clock.monotonicMs(), wallMs, oldByMs: Math.max(0, oldByMs) };
+  }
+
+  /** Ms; infinite if nothing arrived yet, or a clock jumped since. */
+  ageMs(): number {
+    if (this.#arrival === undefined) return Number.POSITIVE_INFINITY;
+    const monotonicMs = this.#clock.monotonicMs() - this.#arrival.monotonicMs;
+    const wallMs = this.#clock.now() - this.#arrival.wallMs;
+    if (Math.abs(wallMs - monotonicMs) > clockSkewMsMax) return Number.POSITIVE_INFINITY;
+    return Math.max(monotonicMs, wallMs) + this.#arrival.oldByMs;
+  }
+}

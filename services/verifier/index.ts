@@ -1,0 +1,6 @@
+export { attenuate, type Narrowing } from "./attenuate.ts";
+export type { VerifierClock } from "./clock.ts";
+export { createVerifier } from "./create-verifier.ts";
+export type { OnStale, VerifierEvent, VerifierOptions } from "./options.ts";
+export { VerifierUnavailableError } from "./unavailable-error.ts";
+export type { Verifier, VerifierStatus, VerifyDemand, VerifyResult } from "./verifier.ts";

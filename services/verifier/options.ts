@@ -1,0 +1,66 @@
+import type { Transport } from "@connectrpc/connect";
+import { isAudience } from "../core/audience.ts";
+import { leewaySecondsMax } from "../core/derived-token.ts";
+import type { VerifierClock } from "./clock.ts";
+
+/** What a verifier does while it knows too little: refuse to answer, go on with what it knows, or ask the server. */
+export type OnStale = "deny" | "allow" | "online";
+
+/** Something that operators want to count. */
+export type VerifierEvent =
+  | { readonly kind: "connected"; readonly subscriptionId: string }
+  | { readonly kind: "disconnected"; readonly error: unknown; readonly retryInMs: number }
+  | { readonly kind: "resync"; readonly feed: string; readonly error: unknown }
+  | { readonly kind: "applied"; readonly feed: string; readonly revision: bigint }
+  | { readonly kind: "snapshot_file_ignored"; readonly why: string }
+  | { readonly kind: "snapshot_file_failed"; readonly error: unknown };
+
+export interface VerifierOptions {
+  /** Base URL of the server, as `https://keys.example`; or `transport`. */
+  readonly url?: string;
+  /** How to reach the server, if not by Connect over HTTP/2 to `url`. The credential is added to each call. */
+  readonly transport?: Transport;
+  /** Who verifies: tokens must name it. 1–255 characters of `[A-Za-z0-9._~:/@+-]`. */
+  readonly audience: string;
+  /**
+   * A key with `ichor:keyset:watch` and, for macaroons, `ichor:verify:aud:<audience>`; with `onStale: "online"` also
+   * `ichor:tokens:verify`. It decides the tenant.
+   */
+  readonly credential: string;
+  /** Whether macaroons are verified, too; default true. */
+  readonly macaroons?: boolean;
+  /** From which age on what is known isn't trusted, in seconds, 1–86400; default 30. */
+  readonly maxStaleness?: number;
+  /** What to do then; default `deny`. */
+  readonly onStale?: OnStale;
+  /** How much the clocks of issuer and verifier may differ, in seconds, 0–60; default 30. */
+  readonly leeway?: number;
+  /** Where the key set is kept, sealed, for the next start; default nowhere. */
+  readonly snapshotFile?: string;
+  /** How many tokens are kept as seen; default 10 000; 0: none. */
+  readonly cachedTokensMax?: number;
+  /** Name and version of the service, for the server's operators; at most 100 bytes. */
+  readonly clientName?: string;
+  /** Called for what operators want to count; must not throw. */
+  readonly onEvent?: (event: VerifierEvent) => void;
+  readonly clock?: VerifierClock;
+  /** From 0 to below 1, for the time between attempts to connect; default `Math.random`. */
+  readonly jitter?: () => number;
+}
+
+/** The options with their defaults. */
+export type Settings = Required<Omit<VerifierOptions, "url" | "transport" | "snapshotFile">> &
+  Pick<VerifierOptions, "url" | "transport" | "snapshotFile">;
+
+/** Throws TypeError for options that make no sense. */
+export function checkOptions(settings: Settings): void {
+  const { url, transport, audience, credential, maxStaleness, onStale, leeway, cachedTokensMax } = settings;
+  if ((url === undefined) === (transport === undefined)) throw new TypeError("give either url or transport");
+  if (!isAudience(audience)) throw new TypeError("audience must be 1-255 characters of [A-Za-z0-9._~:/@+-]");
+  if (credential === "") throw new TypeError("credential is empty");
+  if (!(maxStaleness >= 1 && maxStaleness <= 86_400)) throw new TypeError("maxStaleness must be 1 to 86400 seconds");
+  if (!["deny", "allow", "online"].includes(onStale))
+    throw new TypeError('onStale must be "deny", "allow" or "online"');
+  if (!(leeway >= 0 && leeway <= leewaySecondsMax)) throw new TypeError("leeway must be 0 to 60 seconds");
+  if (!Number.isInteger(cachedTokensMax) || cachedTokensMax < 0) throw new TypeError("cachedTokensMax must be a count");
+}

@@ -1,0 +1,180 @@
+import { randomInt } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
+import type { Position } from "../core/key-set/feed.ts";
+import { emptyDelta, type KeySetDelta } from "../core/key-set/key-set-delta.ts";
+import { KeySetState } from "../core/key-set/key-set-state.ts";
+import { keySetItemsFromProto } from "../wire/key-set.ts";
+import { fromTimestamp } from "../wire/time.ts";
+import type { VerifierClock } from "./clock.ts";
+import { Freshness } from "./freshness.ts";
+
+type WatchEvent = WatchKeySetResponse["event"];
+/** What an event of a feed tells of where it stands. */
+type Told = Extract<WatchEvent, { case: "delta" | "heartbeat" | "snapshotEnd" }>["value"];
+
+/** Items that are applied before other work of the process gets its turn: a few ms. */
+const itemsPerTurn = 2_000;
+/** Entries that room is made for before they have come, whatever the server promises. */
+const expectedEntriesMax = 4_000_000;
+
+/** The stream broke its contract, or what is known can't be brought up to date: the feed must begin anew. */
+export class ResyncNeeded extends Error {
+  override readonly name = "ResyncNeeded";
+}
+
+/** The server is behind what is known here: another one must be asked, or this one later. */
+export class ServerBehind extends Error {
+  override readonly name = "ServerBehind";
+}
+
+/** One feed as it was told: its state, how far it is, and how fresh. */
+export class FeedReplica {
+  readonly name: string;
+  readonly freshness: Freshness;
+  /** Counts changes of keys, so that what was derived from them can be dropped. */
+  keysVersion = 0;
+  #state = new KeySetState(0);
+  #position: Position | undefined;
+  #draft: KeySetState | undefined;
+  #resumable = false;
+  #asOfMs = 0;
+
+  constructor(name: string, clock: VerifierClock) {
+    this.name = name;
+    this.freshness = new Freshness(clock);
+  }
+
+  get state(): KeySetState {
+    return this.#state;
+  }
+
+  /** undefined: it was never complete. */
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  /** As of when all was known, by the server's clock, ms since the epoch. */
+  get asOfMs(): number {
+    return this.#asOfMs;
+  }
+
+  /** From where to go on; undefined: from a snapshot. */
+  get resumePoint(): Position | undefined {
+    return this.#resumable ? this.#position : undefined;
+  }
+
+  /** What is known stays in use, but the next stream begins with a snapshot. */
+  forgetPosition(): void {
+    this.#resumable = false;
+  }
+
+  /** Takes an event of a snapshot, all at once: what a file brings back at the start. Throws as `take`. */
+  takeNow(event: WatchEvent, storeEpoch: string): void {
+    if (event.case === "snapshotBegin") this.#begin(event.value, storeEpoch);
+    else if (event.case === "snapshotEnd") this.#complete(event.value, storeEpoch);
+    else if (event.case === "snapshotItems" && event.value.items) {
+      this.#draft?.apply(keySetItemsFromProto(event.value.items));
+    }
+  }
+
+  /** Takes an event of this feed; throws ResyncNeeded, ServerBehind. */
+  async take(event: WatchEvent, storeEpoch: string): Promise<void> {
+    switch (event.case) {
+      case "snapshotBegin":
+        return this.#begin(event.value, storeEpoch);
+      case "snapshotItems":
+        if (this.#draft === undefined) throw new ResyncNeeded("items came without a snapshot");
+        return applyInTurns(this.#draft, event.value.items ? keySetItemsFromProto(event.value.items) : emptyDelta);
+      case "snapshotEnd":
+        return this.#complete(event.value, storeEpoch);
+      case "delta":
+        this.#requireNext(event.value, storeEpoch);
+        return this.#change(event.value, event.value.items ? keySetItemsFromProto(event.value.items) : emptyDelta);
+      case "heartbeat":
+        this.#requireNext(event.value, storeEpoch);
+        return this.#moveTo(event.value, storeEpoch);
+    }
+  }
+
+  #begin(
+    { revision, markCount, revokedTokenCount }: Extract<WatchEvent, { case: "snapshotBegin" }>["value"],
+    storeEpoch: string,
+  ): void {
+    const known = this.#position;
+    if (known?.storeEpoch === storeEpoch && revision < known.revision) {
+      throw new ServerBehind(`the server stands at revision ${revision}, behind ${known.revision}`);
+    }
+    const room = (count: bigint) => Math.min(Number(count), expectedEntriesMax);
+    this.#draft = new KeySetState(randomInt(2 ** 32), { marks: room(markCount), tokens: room(revokedTokenCount) });
+  }
+
+  #complete(told: Told, storeEpoch: string): void {
+    const draft = this.#draft;
+    this.#draft = undefined;
+    if (draft === undefined || !sameBytes(draft.digest, told.digest)) {
+      throw new ResyncNeeded("the snapshot's digest is another one");
+    }
+    this.#state = draft;
+    this.keysVersion++;
+    this.#moveTo(told, storeEpoch);
+  }
+
+  async #change(told: Told, delta: KeySetDelta): Promise<void> {
+    await applyInTurns(this.#state, delta);
+    if (delta.signingKeys !== undefined || delta.audienceKeys !== undefined) this.keysVersion++;
+    this.#moveTo(told, this.#position?.storeEpoch ?? "");
+  }
+
+  #requireNext({ prevRevision, revision }: Extract<Told, { prevRevision: bigint }>, storeEpoch: string): void {
+    const known = this.#position;
+    if (
+      known === undefined ||
+      known.storeEpoch !== storeEpoch ||
+      known.revision !== prevRevision ||
+      revision < prevRevision
+    ) {
+      this.#resumable = false;
+      throw new ResyncNeeded(
+        `the feed goes on from revision ${prevRevision}, and stands at ${known?.revision ?? "none"}`,
+      );
+    }
+  }
+
+  #moveTo({ revision, hash, digest, asOf }: Told, storeEpoch: string): void {
+    if (!sameBytes(this.#state.digest, digest)) {
+      this.#resumable = false;
+      throw new ResyncNeeded("the digest is another one");
+    }
+    this.#position = { revision, hash, storeEpoch };
+    this.#resumable = true;
+    const asOfMs = asOf && fromTimestamp(asOf);
+    if (asOfMs === undefined) return;
+    this.#asOfMs = asOfMs;
+    this.freshness.arrived(asOfMs);
+  }
+}
+
+/** Applies a delta without keeping others waiting; one of a few items at once. */
+async function applyInTurns(state: KeySetState, delta: KeySetDelta): Promise<void> {
+  const { markedKeys, marks, revokedTokens, forgottenTokens, ...rest } = delta;
+  const count = Math.max(marks.length, revokedTokens.length / 16, forgottenTokens.length / 16);
+  if (count <= itemsPerTurn) return state.apply(delta);
+  for (let from = 0; from < count; from += itemsPerTurn) {
+    const to = from + itemsPerTurn;
+    const part = (ids: Uint8Array) => ids.subarray(from * 16, to * 16);
+    state.apply({
+      ...emptyDelta,
+      markedKeys: part(markedKeys),
+      marks: marks.slice(from, to),
+      revokedTokens: part(revokedTokens),
+      forgottenTokens: part(forgottenTokens),
+    });
+    await nextTurn();
+  }
+  state.apply({ ...emptyDelta, ...rest });
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}

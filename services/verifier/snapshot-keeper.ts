@@ -1,0 +1,79 @@
+import { snapshotEvents } from "../wire/key-set-snapshot.ts";
+import type { Identity } from "./follower.ts";
+import type { Settings } from "./options.ts";
+import type { FeedReplica } from "./replica.ts";
+import { fileEvent, SnapshotFile, SnapshotFileUnusable } from "./snapshot-file.ts";
+
+/** How often the file is written at most, in ms. */
+export const keepIntervalMs = 60_000;
+
+/** Keeps the key set in a file, and brings it back at the next start. Nothing of this ever fails the verifier. */
+export class SnapshotKeeper {
+  readonly #settings: Settings;
+  readonly #file: SnapshotFile;
+  readonly #feeds: ReadonlyMap<string, FeedReplica>;
+  #writtenMs = Number.NEGATIVE_INFINITY;
+
+  private constructor(settings: Settings, file: SnapshotFile, feeds: ReadonlyMap<string, FeedReplica>) {
+    this.#settings = settings;
+    this.#file = file;
+    this.#feeds = feeds;
+  }
+
+  static of(settings: Settings, feeds: ReadonlyMap<string, FeedReplica>): SnapshotKeeper | undefined {
+    const { snapshotFile, credential, url = "", audience } = settings;
+    if (snapshotFile === undefined) return undefined;
+    return new SnapshotKeeper(settings, new SnapshotFile(snapshotFile, credential, url, audience), feeds);
+  }
+
+  /** Applies what the file holds, and gives whose key set it is; undefined if there is none that can be used. */
+  load(): Identity | undefined {
+    try {
+      const events = this.#file.read();
+      if (events === undefined) return undefined;
+      let identity: Identity | undefined;
+      for (const event of events) {
+        if (event.case === "subscribed") identity = event.value;
+        else if (event.case === "snapshotBegin" || event.case === "snapshotItems" || event.case === "snapshotEnd") {
+          this.#feeds.get(event.value.feed)?.takeNow(event, identity?.storeEpoch ?? "");
+        }
+      }
+      return identity;
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      const why = error instanceof SnapshotFileUnusable ? error.message : "it tells no whole key set";
+      this.#settings.onEvent({ kind: "snapshot_file_ignored", why });
+      return undefined;
+    }
+  }
+
+  /** Writes the file if it is time to. */
+  changed(identity: Identity | undefined): void {
+    const nowMs = this.#settings.clock.monotonicMs();
+    if (nowMs - this.#writtenMs >= keepIntervalMs) this.#write(identity, nowMs);
+  }
+
+  close(identity: Identity | undefined): void {
+    this.#write(identity, this.#settings.clock.monotonicMs());
+  }
+
+  #write(identity: Identity | undefined, nowMs: number): void {
+    const feeds = [...this.#feeds.values()];
+    if (identity === undefined || feeds.some(({ resumePoint }) => resumePoint === undefined)) return;
+    try {
+      const { tenantId, issuer, storeEpoch } = identity;
+      this.#file.write([
+        fileEvent({ case: "subscribed", value: { tenantId, issuer, storeEpoch } }),
+        ...feeds.flatMap((feed) => {
+          const { name, state, position } = feed;
+          if (position === undefined) return [];
+          const { begin, items, end } = snapshotEvents(name, state, position, feed.asOfMs);
+          return [begin, ...items(), end].map(fileEvent);
+        }),
+      ]);
+      this.#writtenMs = nowMs;
+    } catch (error) {
+      this.#settings.onEvent({ kind: "snapshot_file_failed", error });
+    }
+  }
+}

@@ -1,0 +1,274 @@
+import { type Client, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
+import type { Demand } from "../core/demand.ts";
+import type { DerivedToken, TokenAuthentication } from "../core/derived-token.ts";
+import type { VerificationKey } from "../core/jwt/verification-key.ts";
+import { clearOffline } from "../core/key-set/clear-offline.ts";
+import { isScope } from "../core/scopes.ts";
+import type { VerificationCode } from "../core/verification-code.ts";
+import { audienceFeed, publicFeed } from "../wire/key-set.ts";
+import { Follower, type Identity } from "./follower.ts";
+import type { Settings } from "./options.ts";
+import { FeedReplica } from "./replica.ts";
+import { SnapshotKeeper } from "./snapshot-keeper.ts";
+import { TokenCache, tokenDigest } from "./token-cache.ts";
+import { authenticateJwtOf, importKeys, type PresentedToken, readToken, TokenKeys } from "./token-keys.ts";
+import { VerifierUnavailableError } from "./unavailable-error.ts";
+import { onlineTimeoutMs, verifyOnline } from "./verify-online.ts";
+
+/** Least time between two questions for a key that isn't known, in ms: whoever presents tokens can make up kids. */
+export const unknownKeyCooldownMs = 30_000;
+
+/** What a request needs of the token that is presented with it. */
+export interface VerifyDemand {
+  /** Scopes that must all be covered; no patterns. */
+  readonly scopes?: readonly string[];
+  /** Address of the client, if known. */
+  readonly clientIp?: string;
+  /** Facts about the request, for constraints on them. */
+  readonly context?: Readonly<Record<string, string>>;
+}
+
+/** What was found. `code` is a name of `ichor.v1.VerificationCode` without prefix; tolerate ones that you don't know. */
+export interface VerifyResult {
+  readonly valid: boolean;
+  readonly code: VerificationCode;
+  /** Absent if it is neither. */
+  readonly kind?: "JWT" | "MACAROON";
+  /** The key that the token was derived from; this and the following only of an authentic token. */
+  readonly keyId?: string;
+  readonly ownerId?: string;
+  readonly tenantId?: string;
+  readonly tokenId?: string;
+  /** What the token allows. */
+  readonly scopes?: readonly string[];
+  readonly expireTime?: Date;
+  /** Revision of the store up to which revocations are known. */
+  readonly revision: bigint;
+  /** How old that knowledge is, in seconds. */
+  readonly age: number;
+}
+
+/** How a verifier stands, for health checks and dashboards. */
+export interface VerifierStatus {
+  /** Whether a whole key set is known. */
+  readonly ready: boolean;
+  /** Whether what is known is older than `maxStaleness`. */
+  readonly stale: boolean;
+  readonly connected: boolean;
+  /** Seconds; infinite if nothing is known, or a clock jumped. */
+  readonly age: number;
+  readonly revision: bigint;
+  readonly tenantId?: string;
+  readonly subscriptionId?: string;
+  /** Keys with something to be known of, and tokens revoked by themselves. */
+  readonly markedKeys: number;
+  readonly revokedTokens: number;
+  /** What the key set takes in memory, in bytes. */
+  readonly byteLength: number;
+  readonly lastError?: unknown;
+}
+
+/** Verifies derived tokens of one tenant for one audience, by what the server streams. */
+export class Verifier {
+  readonly #settings: Settings;
+  readonly #client: Client<typeof DerivationService>;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #feeds: ReadonlyMap<string, FeedReplica>;
+  readonly #public: FeedReplica;
+  readonly #keys: TokenKeys;
+  readonly #cache: TokenCache;
+  readonly #follower: Follower;
+  readonly #keeper: SnapshotKeeper | undefined;
+  #identity: Identity | undefined;
+  #readyWaiters: { readonly resolve: () => void; readonly reject: (reason: unknown) => void }[] = [];
+  #fetched: ReadonlyMap<string, VerificationKey> = new Map();
+  #fetching: Promise<void> | undefined;
+  #fetchedAtMs = Number.NEGATIVE_INFINITY;
+  #closed = false;
+
+  /** Use createVerifier. */
+  constructor(settings: Settings) {
+    const { clock, audience, url, transport, credential } = settings;
+    this.#settings = settings;
+    this.#client = createClient(
+      DerivationService,
+      transport ?? createConnectTransport({ baseUrl: url ?? "", httpVersion: "2" }),
+    );
+    this.#headers = { authorization: `Bearer ${credential}` };
+    this.#public = new FeedReplica(publicFeed, clock);
+    const ofAudience = new FeedReplica(audienceFeed(audience), clock);
+    const feeds = settings.macaroons ? [this.#public, ofAudience] : [this.#public];
+    this.#feeds = new Map(feeds.map((feed) => [feed.name, feed]));
+    this.#keys = new TokenKeys(this.#public, ofAudience);
+    this.#cache = new TokenCache(settings.cachedTokensMax);
+    this.#keeper = SnapshotKeeper.of(settings, this.#feeds);
+    this.#identity = this.#keeper?.load();
+    this.#follower = new Follower({
+      settings,
+      client: this.#client,
+      headers: this.#headers,
+      feeds: this.#feeds,
+      onSubscribed: (identity) => {
+        this.#identity = identity;
+      },
+      onApplied: (feed) => this.#applied(feed),
+    });
+  }
+
+  /** Resolves once a key set is known that is fresh enough. Rejects when the verifier is closed, and with the signal's reason. */
+  ready(signal?: AbortSignal): Promise<void> {
+    if (this.#known && !this.#stale) return Promise.resolve();
+    if (this.#closed) return Promise.reject(new VerifierUnavailableError("NOT_READY", "the verifier is closed"));
+    return new Promise((resolve, reject) => {
+      this.#readyWaiters.push({ resolve, reject });
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+    });
+  }
+
+  /**
+   * Says whether a token is authentic and allows a request. A token that doesn't is a result like any other; rejects with
+   * VerifierUnavailableError only if it can't tell, and with TypeError for a demand that makes no sense.
+   */
+  async verify(
+    presentedToken: string,
+    { scopes = [], clientIp, context = {} }: VerifyDemand = {},
+  ): Promise<VerifyResult> {
+    const bad = scopes.find((scope) => !isScope(scope));
+    if (bad !== undefined) throw new TypeError(`not a scope: ${bad.slice(0, 64)}`);
+    const { audience, onStale } = this.#settings;
+    const demand: Demand = { requiredScopes: scopes, audience, clientIp, context };
+    if (!this.#known || this.#stale) {
+      if (onStale === "online") return verifyOnline(this.#client, this.#headers, presentedToken, demand);
+      if (!this.#known) throw new VerifierUnavailableError("NOT_READY", "no key set is known yet");
+      if (onStale === "deny") {
+        throw new VerifierUnavailableError("STALE", `revocations are known as of ${this.#ageSeconds()} s ago`);
+      }
+    }
+    const presented = readToken(presentedToken);
+    if (presented === undefined) return this.#result("MALFORMED");
+    const said = await this.#authenticate(presentedToken, presented);
+    if (!said.authentic) return this.#result(said.code, presented.kind);
+    const { clock, leeway } = this.#settings;
+    const code = clearOffline(said.token, this.#public.state, demand, clock.now(), leeway);
+    return this.#result(code, presented.kind, said.token);
+  }
+
+  status(): VerifierStatus {
+    const { state, position } = this.#public;
+    const { tenantId } = this.#identity ?? {};
+    const { connected, subscriptionId, lastError } = this.#follower;
+    return {
+      ready: this.#known,
+      stale: this.#stale,
+      connected,
+      age: this.#ageSeconds(),
+      revision: position?.revision ?? 0n,
+      ...(tenantId !== undefined && { tenantId }),
+      ...(subscriptionId !== "" && { subscriptionId }),
+      markedKeys: state.markCount,
+      revokedTokens: state.tokenCount,
+      byteLength: state.byteLength,
+      ...(lastError !== undefined && { lastError }),
+    };
+  }
+
+  /** Ends the stream and keeps the key set, if there is a file for it. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#follower.close();
+    this.#keeper?.close(this.#identity);
+    for (const { reject } of this.#readyWaiters.splice(0)) {
+      reject(new VerifierUnavailableError("NOT_READY", "the verifier was closed"));
+    }
+  }
+
+  get #known(): boolean {
+    return this.#identity !== undefined && [...this.#feeds.values()].every(({ position }) => position !== undefined);
+  }
+
+  get #stale(): boolean {
+    return this.#ageSeconds() > this.#settings.maxStaleness;
+  }
+
+  #ageSeconds(): number {
+    return Math.max(...[...this.#feeds.values()].map(({ freshness }) => freshness.ageMs())) / 1000;
+  }
+
+  #applied(feed: FeedReplica): void {
+    this.#settings.onEvent({ kind: "applied", feed: feed.name, revision: feed.position?.revision ?? 0n });
+    this.#keeper?.changed(this.#identity);
+    if (!this.#known || this.#stale) return;
+    for (const { resolve } of this.#readyWaiters.splice(0)) resolve();
+  }
+
+  async #authenticate(text: string, presented: PresentedToken): Promise<TokenAuthentication> {
+    const { clock, cachedTokensMax } = this.#settings;
+    const digest = cachedTokensMax > 0 ? tokenDigest(text) : "";
+    const { version } = this.#keys;
+    const seen = cachedTokensMax > 0 ? this.#cache.get(digest, version, clock.monotonicMs()) : undefined;
+    if (seen !== undefined) return { authentic: true, token: seen };
+    const said = await this.#check(presented);
+    if (said.authentic && cachedTokensMax > 0) {
+      const lifeMs = said.token.grant.expireTimeMs - clock.now();
+      this.#cache.put(digest, said.token, version, clock.monotonicMs(), lifeMs);
+    }
+    return said;
+  }
+
+  async #check(presented: PresentedToken): Promise<TokenAuthentication> {
+    const { issuer = "", tenantId = "" } = this.#identity ?? {};
+    if (presented.kind === "MACAROON") {
+      return this.#keys.authenticateMacaroon(presented.macaroon, issuer, tenantId, this.#settings.clock.now());
+    }
+    const { kid } = presented.jwt.unverifiedHeader;
+    const key = this.#keys.verificationKey(kid) ?? (await this.#fetchedKey(kid));
+    return authenticateJwtOf(presented.jwt, key, issuer, tenantId);
+  }
+
+  /** A key that the stream hasn't told: the server is asked once for all who wait, and then not for a while. */
+  async #fetchedKey(kid: string): Promise<VerificationKey | undefined> {
+    const { clock } = this.#settings;
+    if (this.#fetching === undefined && clock.monotonicMs() - this.#fetchedAtMs >= unknownKeyCooldownMs) {
+      this.#fetchedAtMs = clock.monotonicMs();
+      this.#fetching = this.#fetchKeys().finally(() => {
+        this.#fetching = undefined;
+      });
+    }
+    await this.#fetching;
+    // What the stream has told since is newer.
+    return this.#keys.verificationKey(kid) ?? this.#fetched.get(kid);
+  }
+
+  async #fetchKeys(): Promise<void> {
+    this.#fetched = new Map();
+    const known = this.#public.position?.revision ?? 0n;
+    try {
+      const options = { headers: { ...this.#headers }, timeoutMs: onlineTimeoutMs };
+      const { revision, signingKeys } = await this.#client.getKeySet({}, options);
+      if (revision < known || revision < (this.#public.position?.revision ?? 0n)) return;
+      this.#fetched = importKeys(signingKeys.map(({ publicJwk }) => ({ kty: "", ...publicJwk })));
+    } catch {
+      // What the stream told has to do.
+    }
+  }
+
+  #result(code: VerificationCode, kind?: "JWT" | "MACAROON", token?: DerivedToken): VerifyResult {
+    return {
+      valid: code === "VALID",
+      code,
+      ...(kind && { kind }),
+      ...(token && {
+        keyId: token.keyId,
+        ownerId: token.ownerId,
+        tenantId: token.tenantId,
+        tokenId: token.tokenId,
+        scopes: token.grant.scopes,
+        expireTime: new Date(token.grant.expireTimeMs),
+      }),
+      revision: this.#public.position?.revision ?? 0n,
+      age: this.#ageSeconds(),
+    };
+  }
+}
