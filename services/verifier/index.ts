@@ -3,4 +3,5 @@ export type { VerifierClock } from "./clock.ts";
 export { createVerifier } from "./create-verifier.ts";
 export type { OnStale, VerifierEvent, VerifierOptions } from "./options.ts";
 export { VerifierUnavailableError } from "./unavailable-error.ts";
-export type { Verifier, VerifierStatus, VerifyDemand, VerifyResult } from "./verifier.ts";
+export type { Verifier, VerifierStatus } from "./verifier.ts";
+export type { VerifyDemand, VerifyResult } from "./verify-result.ts";

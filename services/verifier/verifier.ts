@@ -16,39 +16,10 @@ import { TokenCache, tokenDigest } from "./token-cache.ts";
 import { authenticateJwtOf, importKeys, type PresentedToken, readToken, TokenKeys } from "./token-keys.ts";
 import { VerifierUnavailableError } from "./unavailable-error.ts";
 import { onlineTimeoutMs, verifyOnline } from "./verify-online.ts";
+import type { VerifyDemand, VerifyResult } from "./verify-result.ts";
 
 /** Least time between two questions for a key that isn't known, in ms: whoever presents tokens can make up kids. */
 export const unknownKeyCooldownMs = 30_000;
-
-/** What a request needs of the token that is presented with it. */
-export interface VerifyDemand {
-  /** Scopes that must all be covered; no patterns. */
-  readonly scopes?: readonly string[];
-  /** Address of the client, if known. */
-  readonly clientIp?: string;
-  /** Facts about the request, for constraints on them. */
-  readonly context?: Readonly<Record<string, string>>;
-}
-
-/** What was found. `code` is a name of `ichor.v1.VerificationCode` without prefix; tolerate ones that you don't know. */
-export interface VerifyResult {
-  readonly valid: boolean;
-  readonly code: VerificationCode;
-  /** Absent if it is neither. */
-  readonly kind?: "JWT" | "MACAROON";
-  /** The key that the token was derived from; this and the following only of an authentic token. */
-  readonly keyId?: string;
-  readonly ownerId?: string;
-  readonly tenantId?: string;
-  readonly tokenId?: string;
-  /** What the token allows. */
-  readonly scopes?: readonly string[];
-  readonly expireTime?: Date;
-  /** Revision of the store up to which revocations are known. */
-  readonly revision: bigint;
-  /** How old that knowledge is, in seconds. */
-  readonly age: number;
-}
 
 /** How a verifier stands, for health checks and dashboards. */
 export interface VerifierStatus {

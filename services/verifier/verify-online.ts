@@ -5,7 +5,7 @@ import type { Demand } from "../core/demand.ts";
 import type { VerificationCode } from "../core/verification-code.ts";
 import { fromTimestamp } from "../wire/time.ts";
 import { VerifierUnavailableError } from "./unavailable-error.ts";
-import type { VerifyResult } from "./verifier.ts";
+import type { VerifyResult } from "./verify-result.ts";
 
 /** How long the server may take, in ms. */
 export const onlineTimeoutMs = 5_000;
