@@ -9,14 +9,12 @@ import { intersectScopes } from "../core/scopes.ts";
 import { authenticateKey, clearKey, credentialEndMs, effectiveScopes } from "../core/verification.ts";
 import type { VerificationCode } from "../core/verification-code.ts";
 import type { Call } from "../rpc/call.ts";
+import { awaitRevision } from "./await-revision.ts";
 import type { RebindSecret } from "./rebind-secret.ts";
 import { type Freshness, findPresentedKey } from "./records.ts";
 import { type SeenKey, SeenKeys } from "./seen-keys.ts";
 import type { RecordUse } from "./use-recorder.ts";
 import { type TokenDeps, type TokenVerification, verifyToken } from "./verify-token.ts";
-
-/** The part of the time until the deadline that a wait for a revision may take. */
-const patienceOfRemaining = 0.8;
 
 /** What a verification found. */
 export interface Verification {
@@ -68,7 +66,7 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
   const seenKeys = new SeenKeys(deps.peppers);
   return async (presentedCredential, options) => {
     const { tenantId, noCache } = options;
-    await awaitRevision(deps.freshness, options);
+    await awaitRevision(deps.freshness, options.minRevision, options.call);
     // Noted before anything is looked up: what is found is at least as new.
     const { revision } = deps.freshness;
     const { value: tenant, ageMs: tenantAgeMs } = await deps.records.tenant(tenantId, noCache);
@@ -133,15 +131,4 @@ function verificationOf(
     scopes: intersectScopes(effectiveScopes(key), token.grant.scopes),
     expireTimeMs: Math.min(expireTimeMs, credentialEndMs(key, version ?? {}) ?? expireTimeMs),
   };
-}
-
-/** Gives up a little before the deadline, so that the caller learns why. */
-async function awaitRevision(freshness: Freshness, { minRevision, call }: VerifyOptions): Promise<void> {
-  if (freshness.revision >= minRevision) return;
-  const patience = AbortSignal.timeout(Math.max(0, Math.floor(call.remainingMs() * patienceOfRemaining)));
-  try {
-    await freshness.reached(minRevision, AbortSignal.any([call.signal, patience]));
-  } catch (cause) {
-    throw new IchorError("REVISION_NOT_REACHED", "the server hasn't seen this revision", { cause, retryAfterMs: 1000 });
-  }
 }
