@@ -4,9 +4,13 @@ import { credentialBytesMax } from "../core/credential.ts";
 import { needsRebind, type Peppers } from "../core/digest.ts";
 import type { Tenant } from "../core/tenant.ts";
 import { BoundedLru } from "./bounded-lru.ts";
+import { bytesOfKey } from "./record-cache.ts";
 
-/** How many credentials are remembered. */
-export const seenKeysMax = 20_000;
+/**
+ * Memory for what is remembered, in bytes as estimated: some 20 000 credentials. By size, since an entry keeps its key in
+ * memory when the cache of records has let it go.
+ */
+export const seenKeysBytesMax = 32 * 1024 * 1024;
 
 /** An issued key that was found authentic: by which records, and which secret of it was presented. */
 export interface SeenKey {
@@ -23,7 +27,7 @@ export interface SeenKey {
 export class SeenKeys {
   readonly #peppers: Peppers;
   readonly #salt = randomBytes(32).toString("base64");
-  readonly #seen = new BoundedLru<string, SeenKey>(seenKeysMax);
+  readonly #seen = new BoundedLru<string, SeenKey>(seenKeysBytesMax);
 
   constructor(peppers: Peppers) {
     this.#peppers = peppers;
@@ -37,7 +41,8 @@ export class SeenKeys {
   }
 
   note(presentedCredential: string, seen: SeenKey): void {
-    if (this.#isCurrent(seen.version)) this.#seen.set(this.#fingerprint(presentedCredential), seen, 1);
+    if (this.#isCurrent(seen.version))
+      this.#seen.set(this.#fingerprint(presentedCredential), seen, bytesOfKey(seen.key));
   }
 
   /** A secret under an older pepper is presented again, to be bound to the current one. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Peppers } from "../../../services/core/digest.ts";
 import { defaultTenantSettings, type Tenant } from "../../../services/core/tenant.ts";
-import { SeenKeys } from "../../../services/verification/seen-keys.ts";
+import { SeenKeys, seenKeysBytesMax } from "../../../services/verification/seen-keys.ts";
 import { peppersOf, someKey, somePepper, someTenantId, someVersion } from "../core/some-key.ts";
 
 const tenant: Tenant = {
@@ -35,5 +35,14 @@ describe("SeenKeys", () => {
     keys.note("b", seen);
     current = peppersOf(somePepper(1));
     expect(keys.find("b")).toBeUndefined();
+  });
+
+  it("holds large keys in bounded memory", () => {
+    const keys = new SeenKeys(peppersOf(somePepper(1)));
+    const large = { ...seen, key: someKey({ metadata: { text: "x".repeat(16_000) } }) };
+    const count = Math.ceil(seenKeysBytesMax / 16_000);
+    for (let i = 0; i < count; i++) keys.note(`large ${i}`, large);
+    expect(keys.find("large 0")).toBeUndefined();
+    expect(keys.find(`large ${count - 1}`)).toBe(large);
   });
 });
