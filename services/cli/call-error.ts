@@ -25,3 +25,8 @@ export function describeCallError(error: ConnectError, json: boolean): string {
   const first = `ichor: ${info?.reason ?? Code[error.code]}: ${error.rawMessage}${unreached}`;
   return [first, ...lines].map(onOneLine).join("\n");
 }
+
+/** Whether the same call may succeed later: the server is away, busy or locked. */
+export function isWorthRetrying({ code }: ConnectError): boolean {
+  return code === Code.Unavailable || code === Code.DeadlineExceeded || code === Code.Aborted;
+}

@@ -33,14 +33,14 @@ export class CommandEnd extends Error {
   }
 }
 
-/** Reads a stream to its end as UTF-8, white space around it cut; at most 64 KiB. */
-export async function readText(stream: NodeJS.ReadableStream): Promise<string> {
+/** Reads a stream to its end as UTF-8, white space around it cut; at most `bytesMax` bytes. */
+export async function readText(stream: NodeJS.ReadableStream, bytesMax = 65_536): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of stream) {
     const bytes = Buffer.from(chunk);
     size += bytes.length;
-    if (size > 65_536) throw new CommandEnd(exitStatus.usage, "the input has more than 64 KiB");
+    if (size > bytesMax) throw new CommandEnd(exitStatus.usage, `the input has more than ${bytesMax / 1024} KiB`);
     chunks.push(bytes);
   }
   return Buffer.concat(chunks).toString("utf8").trim();

@@ -19,8 +19,8 @@ import { type CliIo, CommandEnd, exitStatus, readCredential } from "./io.ts";
 import { nameOf, type Print, printer } from "./print.ts";
 import { parseSpan } from "./span.ts";
 
-/** Adds `keys issue|get|verify|rotate|end-grace|disable|enable|revoke|delete`. */
-export function addKeysCommands(program: Command, io: CliIo): void {
+/** Adds `keys` with the commands about one key; gives that command, for those about many. */
+export function addKeysCommands(program: Command, io: CliIo): Command {
   const keys = program.command("keys").description("issue, verify, rotate and revoke API keys");
   const print = printer(program, io);
   keys
@@ -95,16 +95,12 @@ export function addKeysCommands(program: Command, io: CliIo): void {
     .option("--reason <reason>", "why, as key_compromise", "unspecified")
     .option("--comment <text>", "for people")
     .action(async (keyId: string, options) => {
-      const reason = RevocationReason[String(options.reason).toUpperCase() as keyof typeof RevocationReason];
-      if (reason === undefined)
-        throw new CommandEnd(
-          exitStatus.usage,
-          `--reason must be one of ${Object.keys(RevocationReason).join(", ").toLowerCase()}`,
-        );
+      const reason = parseReason(options.reason);
       const response = await adminClient(io).revokeApiKey({ keyId, reason, comment: options.comment });
       print(RevokeApiKeyResponseSchema, response, keyLines(response.apiKey));
     });
   addStateCommands(keys, io, print);
+  return keys;
 }
 
 /** The commands that name a key and nothing else. */
@@ -170,13 +166,23 @@ function issueRequest(options: IssueOptions): MessageInitShape<typeof IssueApiKe
   };
 }
 
-function parseLabel(text: string): [string, string] {
+/** A revocation reason by its name. Throws CommandEnd. */
+export function parseReason(text: string): RevocationReason {
+  const reason = RevocationReason[text.toUpperCase() as keyof typeof RevocationReason];
+  if (reason !== undefined) return reason;
+  const names = Object.keys(RevocationReason).join(", ").toLowerCase();
+  throw new CommandEnd(exitStatus.usage, `--reason must be one of ${names}`);
+}
+
+/** A label as `name=value`. Throws CommandEnd. */
+export function parseLabel(text: string): [string, string] {
   const at = text.indexOf("=");
   if (at < 1) throw new CommandEnd(exitStatus.usage, "--label takes name=value");
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-function keyLines(key: ApiKey | undefined): string[] {
+/** A key for people. */
+export function keyLines(key: ApiKey | undefined): string[] {
   if (key === undefined) return [];
   return [
     `key         ${key.id}`,

@@ -31,3 +31,15 @@ export function nameOf(values: Readonly<Record<string, unknown>>, value: unknown
 export function timeText(time: Timestamp | undefined): string {
   return time === undefined ? "-" : timestampDate(time).toISOString();
 }
+
+/** Rows in columns that are as wide as their widest value, under a header if there is one. */
+export function table(header: readonly string[] | undefined, rows: readonly (readonly string[])[]): readonly string[] {
+  const all = header === undefined ? rows : [header, ...rows];
+  const widths = (all[0] ?? []).map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));
+  return all.map((row) =>
+    row
+      .map((value, i) => value.padEnd(widths[i] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
+}

@@ -3,6 +3,7 @@ import { ConfigError } from "../config.ts";
 import { describeCallError, isCallError } from "./call-error.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { addKeysCommands } from "./keys.ts";
+import { addManyKeysCommands } from "./keys-many.ts";
 import { addSecretsCommands } from "./secrets.ts";
 import { addServerCommands } from "./serve.ts";
 import { addSigningKeysCommands } from "./signing-keys.ts";
@@ -19,7 +20,7 @@ export async function runCommandLine(args: readonly string[], io: CliIo): Promis
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) });
   addServerCommands(program, io);
-  addKeysCommands(program, io);
+  addManyKeysCommands(addKeysCommands(program, io), program, io);
   addTokensCommands(program, io);
   addSigningKeysCommands(program, io);
   addTenantsCommands(program, io);

@@ -5,7 +5,15 @@ import type { Tenant } from "../core/tenant.ts";
 import type { IdempotencyRecord, SealedSecret, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
 import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";
-import { idempotencyRowOf, keyRowOf, ownBytes, sealedSecretRowOf, secretVersionRowOf, tenantRowOf } from "./rows.ts";
+import {
+  columnOf,
+  idempotencyRowOf,
+  keyRowOf,
+  ownBytes,
+  sealedSecretRowOf,
+  secretVersionRowOf,
+  tenantRowOf,
+} from "./rows.ts";
 
 /** Rows of one statement; keeps its parameters well below every database's limit. */
 const insertRowsMax = 500;
@@ -13,13 +21,18 @@ const insertRowsMax = 500;
 /** Reads a key, as the transaction that is open sees it. */
 export type KeyInTransaction = (db: Db, id: KeyId) => Promise<ApiKey | undefined>;
 
+/** Inserts many rows of a table, as the adapter does it best. */
+export type InsertMany = (db: Db, table: string, rows: readonly Readonly<Record<string, unknown>>[]) => Promise<void>;
+
 /** The writes of the port within a Prisma transaction. */
 export class PrismaTransaction extends PrismaReads implements StoreTransaction {
   readonly #readKey: KeyInTransaction;
+  readonly #insertMany: InsertMany;
 
-  constructor(db: Db, readKey: KeyInTransaction) {
+  constructor(db: Db, readKey: KeyInTransaction, insertMany: InsertMany) {
     super(db);
     this.#readKey = readKey;
+    this.#insertMany = insertMany;
   }
 
   override getKey(id: KeyId): Promise<ApiKey | undefined> {
@@ -43,22 +56,22 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
 
   insertKeys(keys: readonly ApiKey[]): Promise<void> {
     return answering(async () => {
-      await insertRows(
+      await this.#insertMany(
         this.db,
         "api_key",
         keys.map((key) => ({ ...keyRowOf(key), ...unused, lastUsedAddress: "" })),
       );
-      await insertRows(
+      await this.#insertMany(
         this.db,
         "secret_version",
         keys.flatMap((key) => key.secretVersions.map((version) => newVersionRow(key, version))),
       );
-      await insertRows(
+      await this.#insertMany(
         this.db,
         "key_scope",
         keys.flatMap((key) => scopeRows(key, key.scopes)),
       );
-      await insertRows(
+      await this.#insertMany(
         this.db,
         "key_label",
         keys.flatMap((key) => labelRows(key, Object.entries(key.labels))),
@@ -224,10 +237,6 @@ export async function insertRows<R extends Readonly<Record<string, unknown>>>(
       .map((row) => Prisma.sql`(${Prisma.join(names.map((name) => row[name]))})`);
     await db.$executeRaw`INSERT INTO ${into} VALUES ${Prisma.join(values)}`;
   }
-}
-
-function columnOf(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 const unused = { lastUsedTimeMs: 0n, useCount: 0n };

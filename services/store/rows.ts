@@ -280,3 +280,8 @@ function nullableInt(value: number | undefined): bigint | null {
 export function ownBytes(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return bytes as Uint8Array<ArrayBuffer>;
 }
+
+/** The column of a member, as the models map them: snake case. */
+export function columnOf(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}

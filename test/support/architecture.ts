@@ -25,7 +25,10 @@ const handler: Boundary = { values: ["core", "wire", "verification", "mutation",
 /** The dependency rule: main → app → what serves → core. A new folder of services/ needs a row. */
 export const boundaries: Readonly<Record<string, Boundary>> = {
   main: { values: ["cli", "app", "config", "core"] },
-  cli: { values: ["app", "client", "config", "core", "http", "verifier", "wire", ...ports], types: ["rpc"] },
+  cli: {
+    values: ["app", "client", "config", "core", "durable-file", "http", "verifier", "wire", ...ports],
+    types: ["rpc"],
+  },
   app: {
     values: [
       ...[
