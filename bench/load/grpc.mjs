@@ -3,7 +3,7 @@ import { performance } from "node:perf_hooks";
 import { runWindow } from "./window.mjs";
 
 // gRPC by hand over node:http2: `connections` × `streams` calls in flight. `frames` are sent in turn.
-runWindow(({ port, path, headers, frames, connections, streams, expectedBytes }, oneDone, failed) => {
+runWindow(({ port, path, headers, frames, connections, streams, leastBytes }, oneDone, failed) => {
   let next = 0;
   for (let i = 0; i < connections; i++) {
     const session = connect(`http://127.0.0.1:${port}`);
@@ -27,7 +27,7 @@ runWindow(({ port, path, headers, frames, connections, streams, expectedBytes },
     });
     stream.on("error", failed);
     stream.on("close", () => {
-      if (status !== "0" || received !== expectedBytes) return failed(`status ${status}, ${received} bytes`);
+      if (status !== "0" || received < leastBytes) return failed(`status ${status}, ${received} bytes`);
       oneDone(sentMs);
       call(session);
     });

@@ -1,26 +1,16 @@
-import { verifyRequest } from "../targets/keys.mjs";
-
-const verify = ({ port, caller, credentials }) => ({
-  kind: "http1",
-  port,
-  path: "/ichor.v1.AdminService/VerifyCredential",
-  headers: { "content-type": "application/json", authorization: `Bearer ${caller}` },
-  requests: credentials.map((credential) => JSON.stringify(verifyRequest(credential))),
-  connections: 16,
-  expected: '"valid":true',
-});
+import { verifyOverHttp1 } from "./loads.mjs";
 
 /** VerifyCredential as Connect JSON over HTTP/1.1, beside bare node:http and beside connect-node's own adapter. */
 export const verifyHttp1 = {
   title: "VerifyCredential, warm, Connect JSON over HTTP/1.1, 16 connections",
   contenders: [
-    { name: "ichor", target: "ichor", load: verify },
-    { name: "stock connectNodeAdapter", target: "stock", load: verify },
+    { name: "ichor", target: "ichor", load: (told) => verifyOverHttp1(told) },
+    { name: "stock connectNodeAdapter", target: "stock", load: (told) => verifyOverHttp1(told) },
     {
       name: "bare node:http",
       target: "bare-http",
       options: ({ ichor }) => ({ answer: ichor.answer }),
-      load: ({ port }, { ichor }) => verify({ ...ichor, port }),
+      load: ({ port }, { ichor }) => verifyOverHttp1({ ...ichor, port }),
     },
   ],
   compare: [
