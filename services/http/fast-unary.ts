@@ -71,7 +71,7 @@ export function createFastUnary({ registry, pipeline, log }: FastUnaryDeps): Fas
     const answerTo = async (bytes: Uint8Array): Promise<UnaryAnswer> => {
       const decode = () => {
         const message = messageOf(bytes, method, protocol);
-        return decodeRequest(method.desc.input, message, protocol.json, method.hot?.quickJson);
+        return decodeRequest(method.desc.input, message, protocol.json, method.hot?.codec);
       };
       try {
         // What the pipeline rejects with is recorded and ready to be sent.

@@ -117,7 +117,7 @@ export const unaryProtocols: ReadonlyMap<string, UnaryProtocol> = new Map([
 ]);
 
 function encode({ desc, hot }: UnaryMethod, answer: AnswerInit, json: boolean): Uint8Array | string {
-  const quick = json ? hot?.quickJson?.write(answer) : undefined;
+  const quick = json ? hot?.codec?.writeJson(answer) : hot?.codec?.writeBytes(answer);
   if (quick !== undefined) return quick;
   const message = create(desc.output, answer);
   return json ? toJsonString(desc.output, message) : toBinary(desc.output, message);

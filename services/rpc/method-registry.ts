@@ -8,6 +8,7 @@ import type {
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
+import { writeVerifyAnswerBytes } from "../wire/verification-binary.ts";
 import { readVerifyRequest, writeVerifyAnswer } from "../wire/verification-json.ts";
 import { accessTable, type CallerAccess } from "./access.ts";
 import type { Carrier, ScopedMethods, Streaming, Unary } from "./call.ts";
@@ -26,24 +27,30 @@ const requestBytesMaxOf: Readonly<Record<string, number>> = {
   "ichor.v1.AdminService/BatchVerifyCredentials": 4 * mebibyte,
 };
 
-/** Protobuf JSON of one method by hand. What either doesn't surely know, it leaves to protobuf-es by giving undefined. */
-export interface QuickJson {
-  read(text: string): Message | undefined;
+/** The codec of one method by hand. What it doesn't surely know, it leaves to protobuf-es by giving undefined. */
+export interface QuickCodec {
+  readJson(text: string): Message | undefined;
   // biome-ignore lint/suspicious/noExplicitAny: erased here; the answer is that of the method that it stands beside.
-  write(answer: any): string | undefined;
+  writeJson(answer: any): string | undefined;
+  // biome-ignore lint/suspicious/noExplicitAny: likewise.
+  writeBytes(answer: any): Uint8Array | undefined;
 }
 
-const verificationJson: QuickJson = { read: readVerifyRequest, write: writeVerifyAnswer };
+const verificationCodec: QuickCodec = {
+  readJson: readVerifyRequest,
+  writeJson: writeVerifyAnswer,
+  writeBytes: writeVerifyAnswerBytes,
+};
 
 /**
  * Unary methods that are called all the time, with small answers: a transport may serve them on a way of its own that
  * compresses nothing.
  */
-const hotMethods: Readonly<Record<string, { readonly quickJson?: QuickJson }>> = {
-  "ichor.v1.AdminService/VerifyCredential": { quickJson: verificationJson },
+const hotMethods: Readonly<Record<string, { readonly codec?: QuickCodec }>> = {
+  "ichor.v1.AdminService/VerifyCredential": { codec: verificationCodec },
   "ichor.v1.AdminService/BatchVerifyCredentials": {},
   "ichor.v1.DerivationService/DeriveToken": {},
-  "ichor.v1.DerivationService/VerifyToken": { quickJson: verificationJson },
+  "ichor.v1.DerivationService/VerifyToken": { codec: verificationCodec },
 };
 
 /** Protobuf JSON as every path reads and writes it: unknown fields are refused, since a misspelt limit is no limit. */
@@ -60,7 +67,7 @@ export interface UnaryMethod<M extends DescMethodUnary = DescMethodUnary> {
   /** The largest message, in bytes. */
   readonly requestBytesMax: number;
   /** Set if it is called all the time, with small answers. */
-  readonly hot?: { readonly quickJson?: QuickJson } | undefined;
+  readonly hot?: { readonly codec?: QuickCodec } | undefined;
 }
 
 /** A server-streaming method that needs a caller, likewise. */

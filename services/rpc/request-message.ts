@@ -3,7 +3,7 @@ import { isFieldError } from "@bufbuild/protobuf/reflect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { IchorError } from "../core/errors.ts";
 import { FieldViolations } from "../core/field-violations.ts";
-import { jsonOptions, type QuickJson } from "./method-registry.ts";
+import { jsonOptions, type QuickCodec } from "./method-registry.ts";
 import { hasMoreBinaryValues, hasMoreJsonValues, lostInBinary, lostInJson } from "./request-values.ts";
 
 /** How long a client may take to send its request message, in ms. */
@@ -37,9 +37,9 @@ export function decodeRequest(
   desc: DescMessage,
   bytes: Uint8Array,
   json: boolean,
-  quickJson?: Pick<QuickJson, "read">,
+  codec?: Pick<QuickCodec, "readJson">,
 ): Message {
-  const quick = json ? quickJson?.read(textDecoder.decode(bytes)) : undefined;
+  const quick = json ? codec?.readJson(textDecoder.decode(bytes)) : undefined;
   if (quick !== undefined) return quick;
   const message = decode(desc, bytes, json);
   if (message === undefined) throw tooManyValues();

@@ -1,7 +1,8 @@
-import { create, fromJsonString, type MessageInitShape, toJsonString } from "@bufbuild/protobuf";
+import { create, fromJsonString, type MessageInitShape, toBinary, toJsonString } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { VerifyCredentialRequestSchema, VerifyCredentialResponseSchema } from "../../gen/ichor/v1/verification_pb.ts";
+import { writeVerifyAnswerBytes } from "../../services/wire/verification-binary.ts";
 import { readVerifyRequest, writeVerifyAnswer } from "../../services/wire/verification-json.ts";
 
 const texts = fc.string({ unit: "grapheme", maxLength: 20 });
@@ -25,6 +26,38 @@ const fields = fc
   )
   .chain((record) => fc.shuffledSubarray(Object.entries(record)).map((entries) => Object.fromEntries(entries)));
 
+const ms = fc.integer({ min: -1, max: 999 }).map((part) => part * 1_000_000);
+const time = fc.record({
+  seconds: fc.bigInt({ min: -5n, max: 253_402_300_799n }),
+  nanos: fc.oneof(ms, fc.constant(7)),
+});
+const key = fc.record(
+  {
+    id: texts,
+    name: texts,
+    ownerId: texts,
+    tenantId: texts,
+    scopes: fc.array(texts, { maxLength: 3 }),
+    labels: fc.dictionary(texts, texts, { maxKeys: 3 }),
+    metadata: fc.dictionary(texts, fc.jsonValue()) as fc.Arbitrary<Record<string, never>>,
+    expireTime: time,
+    secretVersionId: texts,
+  },
+  { requiredKeys: [] },
+);
+const answers = fc.record(
+  {
+    valid: fc.boolean(),
+    code: fc.integer({ min: 0, max: 14 }),
+    kind: fc.integer({ min: 0, max: 4 }),
+    key,
+    tokenId: texts,
+    revision: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
+    age: time,
+  },
+  { requiredKeys: [] },
+);
+
 function readBySchema(text: string): unknown {
   try {
     return fromJsonString(VerifyCredentialRequestSchema, text);
@@ -33,7 +66,7 @@ function readBySchema(text: string): unknown {
   }
 }
 
-describe("protobuf JSON of verifications by hand", () => {
+describe("the codec of verifications by hand", () => {
   it("reads what it reads as protobuf-es does", () => {
     let read = 0;
     fc.assert(
@@ -72,40 +105,9 @@ describe("protobuf JSON of verifications by hand", () => {
   });
 
   it("writes what it writes as protobuf-es does", () => {
-    const ms = fc.integer({ min: -1, max: 999 }).map((part) => part * 1_000_000);
-    const time = fc.record({
-      seconds: fc.bigInt({ min: -5n, max: 253_402_300_799n }),
-      nanos: fc.oneof(ms, fc.constant(7)),
-    });
-    const key = fc.record(
-      {
-        id: texts,
-        name: texts,
-        ownerId: texts,
-        tenantId: texts,
-        scopes: fc.array(texts, { maxLength: 3 }),
-        labels: fc.dictionary(texts, texts, { maxKeys: 3 }),
-        metadata: fc.dictionary(texts, fc.jsonValue()) as fc.Arbitrary<Record<string, never>>,
-        expireTime: time,
-        secretVersionId: texts,
-      },
-      { requiredKeys: [] },
-    );
-    const answer = fc.record(
-      {
-        valid: fc.boolean(),
-        code: fc.integer({ min: 0, max: 14 }),
-        kind: fc.integer({ min: 0, max: 4 }),
-        key,
-        tokenId: texts,
-        revision: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
-        age: time,
-      },
-      { requiredKeys: [] },
-    );
     let written = 0;
     fc.assert(
-      fc.property(answer, (value) => {
+      fc.property(answers, (value) => {
         const init = value as MessageInitShape<typeof VerifyCredentialResponseSchema>;
         const quick = writeVerifyAnswer(init);
         if (quick === undefined) return;
@@ -115,5 +117,34 @@ describe("protobuf JSON of verifications by hand", () => {
       { seed: 2, numRuns: 2_000 },
     );
     expect(written).toBeGreaterThan(200);
+  });
+
+  it("writes bytes as protobuf-es does", () => {
+    let written = 0;
+    fc.assert(
+      fc.property(answers, (value) => {
+        const init = value as MessageInitShape<typeof VerifyCredentialResponseSchema>;
+        const quick = writeVerifyAnswerBytes(init);
+        if (quick === undefined) return;
+        written += 1;
+        const expected = toBinary(VerifyCredentialResponseSchema, create(VerifyCredentialResponseSchema, init));
+        expect(Buffer.from(quick).toString("hex")).toBe(Buffer.from(expected).toString("hex"));
+      }),
+      { seed: 3, numRuns: 2_000 },
+    );
+    expect(written).toBeGreaterThan(100);
+  });
+
+  it.each([
+    ["long texts", { key: { name: "n".repeat(200), scopes: Array(20).fill("é".repeat(30)) } }],
+    ["a text whose length takes two bytes", { tokenId: "t".repeat(128) }],
+    ["what is larger than the scratch", { tokenId: "t".repeat(17_000) }],
+    ["metadata", { key: { metadata: { a: 1 } } }],
+    ["a limit's state", { rateLimits: [{ name: "x" }] }],
+    ["a number beyond 2^53", { revision: 2n ** 60n }],
+  ])("writes %s as protobuf-es does, or leaves it", (_name, init) => {
+    const expected = toBinary(VerifyCredentialResponseSchema, create(VerifyCredentialResponseSchema, init));
+    const quick = writeVerifyAnswerBytes(init);
+    if (quick !== undefined) expect(Buffer.from(quick)).toEqual(Buffer.from(expected));
   });
 });
