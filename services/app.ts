@@ -202,7 +202,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     });
     const shared = { store, sealer, peppers: ring, keyring, verifyPresented: verify, issuer: deps.issuer, random, now };
     const offered = [
-      adminService({ ...shared, ledger: stream.ledger, freshness: tail }),
+      adminService({ ...shared, ...stream, freshness: tail }),
       selfService(shared),
       derivationService({ ...shared, ...stream, records, freshness: tail }),
     ];

@@ -1,10 +1,12 @@
 import { randomInt } from "node:crypto";
+import { type Applied, awaitApplied } from "./changes/await-applied.ts";
 import { KeySetFeeds } from "./changes/key-set-feeds.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { SubscriptionLedger, subscriptionMemoryMs } from "./changes/subscription-ledger.ts";
 import type { Tail } from "./changes/tail.ts";
 import { startPeriodic, tendChanges, tendIntervalMs } from "./changes/tend-changes.ts";
+import type { TenantId } from "./core/ids.ts";
 import { KeySetHub } from "./derivation/key-set-hub.ts";
 import type { Keyring } from "./keyring/keyring.ts";
 import type { Store } from "./store/port.ts";
@@ -31,6 +33,7 @@ export interface KeySetStream {
   readonly hub: KeySetHub;
   readonly ledger: SubscriptionLedger;
   readonly schedule: typeof schedule;
+  awaitApplied(tenantId: TenantId, revision: bigint, remainingMs: () => number): Promise<Applied>;
   stop(): Promise<void>;
 }
 
@@ -76,6 +79,7 @@ export function keySetStream({ store, tail, keyring, now, random, drain, log }: 
     hub,
     ledger,
     schedule,
+    awaitApplied: (...wait) => awaitApplied({ store: store.subscriptions, ledger, now }, ...wait),
     async stop() {
       await tending.stop();
       await ledger.stop();

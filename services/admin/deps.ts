@@ -1,4 +1,6 @@
+import type { Applied } from "../changes/await-applied.ts";
 import type { SubscriptionLedger } from "../changes/subscription-ledger.ts";
+import type { TenantId } from "../core/ids.ts";
 import type { Keyring } from "../keyring/keyring.ts";
 import type { RotationDeps } from "../mutation/rotation.ts";
 import type { MutationDeps } from "../mutation/run-once.ts";
@@ -15,4 +17,6 @@ export interface AdminDeps extends MutationDeps, RotationDeps {
   readonly ledger: SubscriptionLedger;
   /** Where the store's log stands, as this process knows. */
   readonly freshness: Freshness;
+  /** Waits until a change is applied everywhere in a tenant; see changes/await-applied.ts. */
+  readonly awaitApplied: (tenantId: TenantId, revision: bigint, remainingMs: () => number) => Promise<Applied>;
 }

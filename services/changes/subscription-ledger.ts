@@ -5,7 +5,7 @@ import type { ServerPresence, Subscription, SubscriptionStore } from "../store/s
 /** How often rows are written at most, and other servers looked at, in ms. */
 export const ledgerIntervalMs = 1_000;
 /** How often an unchanged server says that it lives, in ms. */
-const presenceIntervalMs = 5_000;
+export const presenceIntervalMs = 5_000;
 /** A server that was silent for so long is gone, in ms. */
 export const serverGoneMs = 15_000;
 /** How long who follows no more is remembered, in ms. */
@@ -36,6 +36,7 @@ export class SubscriptionLedger {
   #cancel: () => void = () => {};
   #underWay: Promise<void> = Promise.resolve();
   #onWanted: () => void = () => {};
+  #ackWaiters: (() => void)[] = [];
 
   constructor(deps: LedgerDeps) {
     this.#deps = deps;
@@ -72,8 +73,15 @@ export class SubscriptionLedger {
 
   /** The stream has ended; its client goes on with what it knows, so that the row stays. */
   async disconnected(id: SubscriptionId): Promise<void> {
-    if (this.#dirty.has(id)) await this.flush();
-    this.#known.delete(id);
+    const known = this.#known.get(id);
+    if (known === undefined) return;
+    this.#known.set(id, { ...known, serverId: "", seenTimeMs: this.#deps.now() });
+    this.#dirty.add(id);
+    try {
+      await this.flush();
+    } catch (err) {
+      this.#deps.log.error({ err, subscriptionId: id }, "the end of a subscription could not be written yet");
+    }
   }
 
   /** Takes an acknowledgement. Throws SUBSCRIPTION_NOT_FOUND unless the credential made the subscription. */
@@ -89,7 +97,19 @@ export class SubscriptionLedger {
       ackedRevision: counts ? revision : known.ackedRevision,
     });
     this.#dirty.add(id);
+    for (const wake of this.#ackWaiters.splice(0)) wake();
     if (this.wantedRevision > 0n) await this.flush();
+  }
+
+  /** Resolves at the next acknowledgement here, or after so many ms. */
+  nextAcknowledgement(withinMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#deps.schedule(resolve, withinMs);
+      this.#ackWaiters.push(() => {
+        cancel();
+        resolve();
+      });
+    });
   }
 
   /** Writes what has changed since the last time. */
@@ -100,17 +120,18 @@ export class SubscriptionLedger {
     if (rows.length === 0) return;
     try {
       await this.#deps.store.putSubscriptions(rows);
+      const ended = rows.filter(({ id, serverId }) => serverId !== this.#deps.serverId && !this.#dirty.has(id));
+      for (const { id } of ended) this.#known.delete(id);
     } catch (err) {
       for (const id of ids) this.#dirty.add(id);
       throw err;
     }
   }
 
-  /** Servers that follow the log now, this one as it is. */
+  /** Every server of the last day, this one as it is; see `serverLives`. */
   async servers(): Promise<readonly ServerPresence[]> {
     this.#servers = await this.#deps.store.listServers();
-    const others = this.#servers.filter((server) => server.id !== this.#deps.serverId && this.#lives(server));
-    return [this.#presence(), ...others];
+    return [this.#presence(), ...this.#servers.filter((server) => server.id !== this.#deps.serverId)];
   }
 
   /** Asks every server for acknowledgements up to a revision, until the function that it gives is called. */
@@ -174,7 +195,12 @@ export class SubscriptionLedger {
     return { id: serverId, seenTimeMs: now(), revision: revision(), wantedRevision };
   }
 
-  #lives({ seenTimeMs }: ServerPresence): boolean {
-    return this.#deps.now() - seenTimeMs < serverGoneMs;
+  #lives(server: ServerPresence): boolean {
+    return serverLives(server, this.#deps.now());
   }
+}
+
+/** Whether a server was heard of lately enough that it may still serve. */
+export function serverLives({ seenTimeMs }: ServerPresence, nowMs: number): boolean {
+  return nowMs - seenTimeMs < serverGoneMs;
 }

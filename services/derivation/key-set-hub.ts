@@ -130,12 +130,17 @@ export class KeySetHub {
 
   /** Waits for a revision that another server has told, and brings every channel there. */
   async #catchUp({ revision }: Position): Promise<void> {
+    const { tail, schedule } = this.#deps;
+    const late = new AbortController();
+    const cancel = schedule(() => late.abort(new Error("this server lags behind")), aheadWaitMsMax);
     try {
-      await this.#deps.tail.reached(revision, AbortSignal.timeout(aheadWaitMsMax));
-    } catch {
-      return;
+      await tail.reached(revision, late.signal);
+      this.heartbeat();
+    } catch (error) {
+      if (!late.signal.aborted) throw error;
+    } finally {
+      cancel();
     }
-    this.heartbeat();
   }
 
   /** Held, so that it isn't dropped before someone follows it. */

@@ -6,7 +6,7 @@ export interface Subscription {
   readonly tenantId: TenantId;
   /** The credential that subscribed. */
   readonly keyId: KeyId;
-  /** Which server process it is connected to. */
+  /** Which server process it is connected to; empty: none. */
   readonly serverId: string;
   readonly feeds: readonly string[];
   readonly clientVersion: string;
@@ -15,7 +15,7 @@ export interface Subscription {
   /** What it does when it is too stale. */
   readonly onStale: "DENY" | "ALLOW" | "ONLINE";
   readonly createTimeMs: number;
-  /** When it subscribed or acknowledged something. */
+  /** When it subscribed, last acknowledged something, or its stream ended. */
   readonly seenTimeMs: number;
   /** Up to which revision it has acknowledged the feed `public`. */
   readonly ackedRevision: bigint;

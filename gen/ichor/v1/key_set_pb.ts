@@ -843,7 +843,7 @@ export type Subscriber = Message<"ichor.v1.Subscriber"> & {
   keyId: string;
 
   /**
-   * The server process that it is connected to.
+   * The server process that it is connected to; empty: none, it goes on with what it knows.
    *
    * @generated from field: string server_id = 3;
    */
