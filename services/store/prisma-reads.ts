@@ -55,20 +55,21 @@ export abstract class PrismaReads implements StoreReads {
 
   keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]> {
     return answering(async () => {
-      const rows = await this.db.secretVersion.findMany({
-        where: { tenantId, digest: { in: digests.map(ownBytes) } },
-        select: { keyId: true, digest: true },
-      });
+      const rows = await inChunks(digests.map(ownBytes), (chunk) =>
+        this.db.secretVersion.findMany({
+          where: { tenantId, digest: { in: chunk } },
+          select: { keyId: true, digest: true },
+        }),
+      );
       return rows.map(({ keyId, digest }) => ({ keyId: keyId as KeyId, digest }));
     });
   }
 
   importTombstones(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly Uint8Array[]> {
     return answering(async () => {
-      const rows = await this.db.importTombstone.findMany({
-        where: { tenantId, digest: { in: digests.map(ownBytes) } },
-        select: { digest: true },
-      });
+      const rows = await inChunks(digests.map(ownBytes), (chunk) =>
+        this.db.importTombstone.findMany({ where: { tenantId, digest: { in: chunk } }, select: { digest: true } }),
+      );
       return rows.map(({ digest }) => digest);
     });
   }
@@ -79,12 +80,17 @@ export abstract class PrismaReads implements StoreReads {
 
   getKeys(ids: readonly KeyId[]): Promise<readonly ApiKey[]> {
     return answering(async () => {
-      const rows = await this.db.apiKey.findMany({
-        where: { id: { in: [...ids] } },
-        include: { versions: { orderBy: { number: "desc" } } },
-      });
-      const keys = new Map(rows.map((row) => [row.id, keyOf(row, row.versions)]));
-      return ids.flatMap((id) => keys.get(id) ?? []);
+      const rows = await inChunks(ids, (chunk) => this.db.apiKey.findMany({ where: { id: { in: chunk } } }));
+      const versions = await inChunks(ids, (chunk) =>
+        this.db.secretVersion.findMany({
+          where: { keyId: { in: chunk } },
+          orderBy: [{ keyId: "asc" }, { number: "desc" }],
+        }),
+      );
+      const versionsOf = grouped(versions);
+      const keys = new Map(rows.map((row) => [row.id, keyOf(row, versionsOf.get(row.id) ?? [])]));
+      // Without a secret: deleted between the two reads.
+      return ids.flatMap((id) => keys.get(id) ?? []).filter(({ secretVersions }) => secretVersions.length > 0);
     });
   }
 
@@ -163,6 +169,31 @@ export abstract class PrismaReads implements StoreReads {
       return optional(idempotencyRecordOf, row);
     });
   }
+}
+
+/** Values of one list in a statement: Prisma takes 998 parameters on SQLite, all in all. */
+const chunkMax = 500;
+
+/** Asks for a long list in parts, one after the other, and gives all that they found. */
+export async function inChunks<T, R>(
+  items: readonly T[],
+  ask: (chunk: T[]) => Promise<readonly R[]>,
+): Promise<readonly R[]> {
+  const found: R[] = [];
+  for (let start = 0; start < items.length; start += chunkMax) {
+    found.push(...(await ask(items.slice(start, start + chunkMax))));
+  }
+  return found;
+}
+
+function grouped<R extends { readonly keyId: string }>(rows: readonly R[]): ReadonlyMap<string, readonly R[]> {
+  const groups = new Map<string, R[]>();
+  for (const row of rows) {
+    const group = groups.get(row.keyId);
+    if (group === undefined) groups.set(row.keyId, [row]);
+    else group.push(row);
+  }
+  return groups;
 }
 
 function optional<R, T>(convert: (row: R) => T, row: R | null): T | undefined {

@@ -4,7 +4,7 @@ import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Tenant } from "../core/tenant.ts";
 import type { IdempotencyRecord, SealedSecret, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
-import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";
+import { type Db, headRowId, inChunks, PrismaReads } from "./prisma-reads.ts";
 import {
   columnOf,
   idempotencyRowOf,
@@ -119,7 +119,9 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
 
   deleteImportTombstones(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<void> {
     return answering(async () => {
-      await this.db.importTombstone.deleteMany({ where: { tenantId, digest: { in: digests.map(ownBytes) } } });
+      await inChunks(digests.map(ownBytes), async (chunk) => [
+        await this.db.importTombstone.deleteMany({ where: { tenantId, digest: { in: chunk } } }),
+      ]);
     });
   }
 
@@ -128,10 +130,11 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
       const [first] = keys;
       if (first === undefined) return;
       const { state, revocationReason, revocationComment, revocationTimeMs, updateTimeMs, revision } = keyRowOf(first);
-      await this.db.apiKey.updateMany({
-        where: { id: { in: keys.map(({ id }) => id) } },
-        data: { state, revocationReason, revocationComment, revocationTimeMs, updateTimeMs, revision },
-      });
+      const data = { state, revocationReason, revocationComment, revocationTimeMs, updateTimeMs, revision };
+      await inChunks(
+        keys.map(({ id }) => id),
+        async (ids) => [await this.db.apiKey.updateMany({ where: { id: { in: ids } }, data })],
+      );
     });
   }
 
@@ -165,10 +168,12 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
 
   eraseIdempotentAnswers(...keyIds: readonly KeyId[]): Promise<void> {
     return answering(async () => {
-      await this.db.idempotencyRecord.updateMany({
-        where: { keyId: { in: [...keyIds] }, sealedAnswer: { not: null } },
-        data: { sealedAnswer: null },
-      });
+      await inChunks(keyIds, async (chunk) => [
+        await this.db.idempotencyRecord.updateMany({
+          where: { keyId: { in: chunk }, sealedAnswer: { not: null } },
+          data: { sealedAnswer: null },
+        }),
+      ]);
     });
   }
 

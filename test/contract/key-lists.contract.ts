@@ -92,6 +92,27 @@ export function keyListsContract(name: string, open: () => Promise<TestStore>): 
       expect(await store.getKeys([])).toEqual([]);
     });
 
+    it("take a thousand keys in one call, whatever is done with them", async () => {
+      const many = Array.from({ length: 1_000 }, () => sampleKey(tenantId, { ownerId: "many", kind: "IMPORTED_KEY" }));
+      const ids = many.map(({ id }) => id);
+      const digests = many.flatMap(({ secretVersions }) => secretVersions.map(({ digest }) => digest));
+      const revoked = many.map((key) => ({
+        ...key,
+        state: "REVOKED" as const,
+        revocation: { reason: "UNSPECIFIED" as const, comment: "", timeMs: nowMs },
+      }));
+      await store.mutate(async (tx) => {
+        await tx.insertKeys(many);
+        await tx.updateRevokedKeys(revoked);
+        await tx.eraseIdempotentAnswers(...ids);
+        expect(await tx.importTombstones(tenantId, digests)).toEqual([]);
+        await tx.deleteImportTombstones(tenantId, digests);
+        expect(await tx.keysOfDigests(tenantId, digests)).toHaveLength(1_000);
+        expect(await tx.getKeys(ids)).toHaveLength(1_000);
+        return { result: undefined, unchanged: true };
+      });
+    });
+
     it("see revocations of many at once", async () => {
       const some = keys.slice(0, 5).map((key) => ({
         ...key,
