@@ -1,5 +1,6 @@
 import { randomInt } from "node:crypto";
 import type { ChangeRow } from "../core/change.ts";
+import { IchorError } from "../core/errors.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import { Feed, type Position } from "../core/key-set/feed.ts";
 import {
@@ -31,7 +32,7 @@ export type Replay =
 
 export interface FeedsDeps {
   readonly store: Pick<Store, "changesAfter"> & Pick<KeySetStore, "loadKeySet">;
-  readonly tail: Pick<Tail, "position" | "subscribe">;
+  readonly tail: Pick<Tail, "position" | "subscribe" | "wake">;
 }
 
 /** The public feeds of tenants: loaded when first asked for, and kept up with the log until they are dropped. */
@@ -40,6 +41,8 @@ export class KeySetFeeds {
   readonly #feeds = new Map<TenantId, Promise<PublicFeed>>();
   readonly #ready = new Map<TenantId, PublicFeed>();
   readonly #loading = new Set<PendingLoad>();
+  /** Feeds that were read further than the tail had come. */
+  readonly #ahead = new Set<PublicFeed>();
   readonly #recent: ChangeRow[] = [];
   #history = 0;
 
@@ -56,6 +59,7 @@ export class KeySetFeeds {
 
   /** Forgets a feed that nobody follows. */
   drop(feed: PublicFeed): void {
+    this.#ahead.delete(feed);
     if (this.#ready.get(feed.tenant.id) !== feed) return;
     this.#ready.delete(feed.tenant.id);
     this.#feeds.delete(feed.tenant.id);
@@ -67,9 +71,13 @@ export class KeySetFeeds {
    */
   async join(feed: PublicFeed, since: Position, begin: (replay: Replay) => void): Promise<void> {
     const rows = this.#recentFrom(since.revision) ?? (await this.#storedFrom(since.revision, feed.position.revision));
-    const last = rows.at(-1)?.revision ?? since.revision;
-    const later = last < feed.position.revision ? (this.#recentFrom(last) ?? []) : [];
-    begin(this.#replay(feed, since, [...rows, ...later.filter(({ revision }) => revision > last)]));
+    const last = rows.at(-1);
+    const reached = last?.revision ?? since.revision;
+    const later = reached < feed.position.revision ? (this.#recentFrom(reached) ?? []) : [];
+    const [overlap] = later;
+    // Joined where both have the same entry: two histories would make a third.
+    if (last && overlap && Buffer.compare(last.hash, overlap.hash) !== 0) return begin({ resync: "other_history" });
+    begin(this.#replay(feed, since, [...rows, ...later.filter(({ revision }) => revision > reached)]));
   }
 
   #replay(feed: PublicFeed, since: Position, rows: readonly ChangeRow[]): Replay {
@@ -84,6 +92,9 @@ export class KeySetFeeds {
     }
     const missed = rows.filter(({ revision }) => revision > since.revision && revision <= to.revision);
     if (BigInt(missed.length) !== to.revision - since.revision) return { resync: "compacted" };
+    // What was read of the store may be of another history than the feed, for as long as the tail hasn't seen it.
+    const last = missed.at(-1);
+    if (last !== undefined && Buffer.compare(last.hash, to.hash) !== 0) return { resync: "other_history" };
     return { delta: replayOf(feed, missed) };
   }
 
@@ -103,38 +114,53 @@ export class KeySetFeeds {
   async #load(tenantId: TenantId): Promise<PublicFeed | undefined> {
     for (let attempt = 0; attempt < loadAttempts; attempt++) {
       const history = this.#history;
+      const told = this.#deps.tail.position.revision;
       const pending: PendingLoad = { rows: [] };
       this.#loading.add(pending);
       try {
         const record = await this.#deps.store.loadKeySet(tenantId);
         if (record === undefined) return undefined;
+        // Less than what was told from it: another history, which the tail is about to see.
+        if (record.head.revision < told) break;
         if (history !== this.#history || record.head.storeEpoch !== this.#deps.tail.position.storeEpoch) continue;
         const feed = new PublicFeed(record);
+        if (pending.rows.some((row) => !feed.agrees(row))) break;
         for (const row of pending.rows) feed.take(row);
         this.#ready.set(tenantId, feed);
+        if (record.head.revision > this.#deps.tail.position.revision) this.#ahead.add(feed);
         return feed;
       } finally {
         this.#loading.delete(pending);
       }
     }
-    throw new Error("the store's history changed while a key set was read");
+    this.#deps.tail.wake();
+    throw new IchorError("STORE_UNAVAILABLE", "the store's history has just changed", { retryAfterMs: 1_000 });
   }
 
   #take(event: TailEvent): void {
     if (event.kind === "reset") {
       this.#history++;
       this.#recent.length = 0;
+      // Those that are being loaded see it themselves, and load again.
       const feeds = [...this.#ready.values()];
-      this.#ready.clear();
-      this.#feeds.clear();
+      for (const feed of feeds) this.drop(feed);
       for (const feed of feeds) feed.reset();
       return;
     }
     this.#recent.push(event.row);
     if (this.#recent.length > recentEntriesMax * 2) this.#recent.splice(0, recentEntriesMax);
     for (const pending of this.#loading) pending.rows.push(event.row);
+    for (const feed of this.#ahead) this.#compare(feed, event.row);
     const { change } = event.row;
     if ("tenantId" in change) this.#ready.get(change.tenantId)?.take(event.row);
+  }
+
+  /** What was read ahead of the tail must be of the history that the tail then comes to. */
+  #compare(feed: PublicFeed, row: ChangeRow): void {
+    if (row.revision >= feed.position.revision) this.#ahead.delete(feed);
+    if (feed.agrees(row)) return;
+    this.drop(feed);
+    feed.reset();
   }
 
   /** Entries from `since` on, itself included, if they are in memory. */
@@ -161,6 +187,11 @@ export class PublicFeed extends Feed {
   constructor(record: KeySetRecord) {
     super(stateOf(record), record.head);
     this.tenant = record.tenant;
+  }
+
+  /** Whether an entry is of the feed's own history, as far as that can be told: it is where the feed stands. */
+  agrees({ revision, hash }: ChangeRow): boolean {
+    return revision !== this.position.revision || Buffer.compare(hash, this.position.hash) === 0;
   }
 
   /** Takes an entry of the log; those that the state was loaded with are none. */

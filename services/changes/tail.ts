@@ -23,10 +23,13 @@ export const pageSize = 500;
  */
 export type TailEvent =
   | { readonly kind: "change"; readonly row: ChangeRow }
-  | { readonly kind: "reset"; readonly head: Head; readonly reason: "fork" | "store_epoch" };
+  | { readonly kind: "reset"; readonly head: Head; readonly reason: ResetReason };
+
+/** `compacted`: nothing is wrong with the history, but what happened meanwhile can no longer be read. */
+export type ResetReason = "fork" | "store_epoch" | "compacted";
 
 export interface TailDeps {
-  readonly store: Pick<Store, "head" | "changesAfter" | "onCommit">;
+  readonly store: Pick<Store, "head" | "changesAfter" | "onCommit" | "compactedThrough">;
   readonly clock: {
     /** Ms since the epoch. */
     now(): number;
@@ -184,7 +187,8 @@ export class Tail {
       const head = await store.head();
       const last = this.revision;
       // From the last entry that was told, to see that it is still the same.
-      return this.#take(head, await store.changesAfter(last === 0n ? 0n : last - 1n, pageSize), begun);
+      const rows = await store.changesAfter(last === 0n ? 0n : last - 1n, pageSize);
+      return this.#take(head, rows, begun, await this.#isBehind(rows));
     } catch (err) {
       if (this.#trouble !== "failed") log.warn({ err }, "the change log can't be read");
       return "failed";
@@ -203,10 +207,17 @@ export class Tail {
     this.#trouble = outcome;
   }
 
-  #take(head: Head, rows: readonly ChangeRow[], begun: Moment): Outcome {
-    const reason = this.#divergence(head, rows);
+  /** Whether entries that come next here were erased meanwhile: only after hours without a look. */
+  async #isBehind(rows: readonly ChangeRow[]): Promise<boolean> {
+    const next = this.revision === 0n ? 1n : this.revision;
+    const [first] = rows;
+    return first !== undefined && first.revision > next && (await this.#deps.store.compactedThrough()) >= next;
+  }
+
+  #take(head: Head, rows: readonly ChangeRow[], begun: Moment, behind: boolean): Outcome {
+    const reason = this.#divergence(head, rows, behind);
     if (reason !== undefined) {
-      this.#deps.log.error({ reason, from: this.revision, to: head.revision }, "the store's history is another one");
+      this.#deps.log.error({ reason, from: this.revision, to: head.revision }, "the store's log must be begun anew");
       this.#move(head, { kind: "reset", head, reason });
       this.#asOf = begun;
       return "done";
@@ -225,13 +236,19 @@ export class Tail {
     return "done";
   }
 
-  /** Why the store's history can't be the one that is followed. */
-  #divergence(head: Head, rows: readonly ChangeRow[]): "fork" | "store_epoch" | undefined {
+  /**
+   * Why the store's history can't be the one that is followed. Another epoch on the same entries was given by someone;
+   * on others it came with a restored copy, and is a fork like any other.
+   */
+  #divergence(head: Head, rows: readonly ChangeRow[], behind: boolean): ResetReason | undefined {
     const at = this.#at;
-    if (at === undefined || at.storeEpoch !== head.storeEpoch) return "store_epoch";
-    if (at.revision === 0n) return undefined;
+    if (at === undefined) return "store_epoch";
+    const sameEpoch = at.storeEpoch === head.storeEpoch;
+    if (behind) return sameEpoch ? "compacted" : "store_epoch";
     const [last] = rows;
-    return last?.revision === at.revision && Buffer.compare(last.hash, at.hash) === 0 ? undefined : "fork";
+    const sameEntry = last?.revision === at.revision && Buffer.compare(last.hash, at.hash) === 0;
+    if (at.revision > 0n && !sameEntry) return "fork";
+    return sameEpoch ? undefined : "store_epoch";
   }
 
   /** Tells first: who sees the new revision may rely on every listener knowing. */

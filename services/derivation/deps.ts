@@ -7,7 +7,7 @@ import type { KeySetHub } from "./key-set-hub.ts";
 /** The ports that DerivationService's methods work on. */
 export interface DerivationDeps {
   readonly records: KeyRecords;
-  readonly freshness: Pick<Freshness, "revision"> & { readonly storeEpoch: string };
+  readonly freshness: Pick<Freshness, "revision">;
   readonly hub: KeySetHub;
   readonly ledger: SubscriptionLedger;
   /** Calls back once after so many ms and gives what cancels that. */

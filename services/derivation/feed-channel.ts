@@ -19,8 +19,6 @@ export class FeedChannel<F extends Feed = Feed> {
   readonly feed: F;
   /** How many streams need it. */
   holds = 0;
-  /** Whether its feed has ended. */
-  ended = false;
   readonly #asOfMs: () => number;
   readonly #followers = new Set<Follower>();
   readonly #stop: () => void;
@@ -76,7 +74,6 @@ export class FeedChannel<F extends Feed = Feed> {
   #tell(event: FeedEvent): void {
     this.#snapshotItems = undefined;
     if (event.kind === "reset") {
-      this.ended = true;
       for (const follower of [...this.#followers]) follower.reset();
       return;
     }

@@ -122,7 +122,7 @@ export class KeySetHub {
 
   /** Begins to follow and takes the snapshot in one step, so that nothing is told twice or not at all. */
   async #joinAnew(subscriber: Subscriber, channel: FeedChannel): Promise<void> {
-    if (channel.ended) return subscriber.reset();
+    if (channel.feed.ended) return subscriber.reset();
     const sent = subscriber.sendSnapshot(channel.snapshot());
     subscriber.follow(channel);
     await sent;

@@ -40,7 +40,7 @@ export function watchKeySet(deps: DerivationDeps): Streaming<typeof DerivationSe
     for (const audience of draft.audiences) requireScope(call.caller, `${audienceScope}${audience}`);
     const { value: tenant } = await deps.records.tenant(call.tenantId, false);
     if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
-    const { hub, ledger, schedule, freshness } = deps;
+    const { hub, ledger, schedule } = deps;
     const id = newId("sub", deps.now(), deps.random(10));
     const subscriber = new Subscriber({ id, call, sink, schedule });
     await ledger.open(subscriptionOf(deps, id, draft, call), draft.replaces);
@@ -52,7 +52,6 @@ export function watchKeySet(deps: DerivationDeps): Streaming<typeof DerivationSe
         subscriptionId: id,
         tenantId: tenant.id,
         issuer: issuerOf(deps.issuer(), tenant),
-        storeEpoch: freshness.storeEpoch,
         heartbeatInterval: toDuration(heartbeatMs),
         ackInterval: toDuration(ackIntervalMs),
       };

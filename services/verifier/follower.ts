@@ -31,7 +31,6 @@ export interface FollowerParts {
 export interface Identity {
   readonly tenantId: string;
   readonly issuer: string;
-  readonly storeEpoch: string;
 }
 
 /** Keeps one stream of WatchKeySet open, applies what it tells, and begins again whenever it ends. */
@@ -127,11 +126,9 @@ export class Follower {
     const options: CallOptions = { headers: { ...headers }, signal: dead.signal };
     try {
       watch();
-      let storeEpoch = "";
       for await (const { event } of client.watchKeySet(this.#request(), options)) {
         watch();
         if (event.case === "subscribed") {
-          storeEpoch = event.value.storeEpoch;
           this.#begin(event.value);
         } else if (event.case === "drain") {
           this.#retryAfterMs = event.value.retryAfter && fromDuration(event.value.retryAfter);
@@ -142,7 +139,7 @@ export class Follower {
           if (!snapshotFollows) throw new ResyncNeeded(`the server asks to begin anew (${reason})`);
         } else if (event.case !== undefined) {
           const feed = feeds.get(event.value.feed);
-          if (feed !== undefined) await this.#take(feed, event, storeEpoch);
+          if (feed !== undefined) await this.#take(feed, event);
         }
       }
       throw new ConnectError("the stream ended", Code.Unavailable);
@@ -169,19 +166,19 @@ export class Follower {
   }
 
   #begin(subscribed: Extract<WatchKeySetResponse["event"], { case: "subscribed" }>["value"]): void {
-    const { subscriptionId, heartbeatInterval, ackInterval, tenantId, issuer, storeEpoch } = subscribed;
+    const { subscriptionId, heartbeatInterval, ackInterval, tenantId, issuer } = subscribed;
     this.#subscriptionId = subscriptionId;
     this.#heartbeatMs = (heartbeatInterval && fromDuration(heartbeatInterval)) || heartbeatMsDefault;
     this.#ackMs = (ackInterval && fromDuration(ackInterval)) || ackMsDefault;
     this.#connected = true;
     this.#ackedRevision = -1n;
-    this.#parts.onSubscribed({ tenantId, issuer, storeEpoch });
+    this.#parts.onSubscribed({ tenantId, issuer });
     this.#parts.settings.onEvent({ kind: "connected", subscriptionId });
   }
 
-  async #take(feed: FeedReplica, event: WatchKeySetResponse["event"], storeEpoch: string): Promise<void> {
+  async #take(feed: FeedReplica, event: WatchKeySetResponse["event"]): Promise<void> {
     try {
-      await feed.take(event, storeEpoch);
+      await feed.take(event);
     } catch (error) {
       if (error instanceof ResyncNeeded || error instanceof TypeError) {
         feed.forgetPosition();

@@ -36,7 +36,9 @@ export class FeedReplica {
   keysVersion = 0;
   #state = new KeySetState(0);
   #position: Position | undefined;
+  #storeEpoch = "";
   #draft: KeySetState | undefined;
+  #draftEpoch = "";
   #resumable = false;
   #asOfMs = 0;
 
@@ -70,70 +72,69 @@ export class FeedReplica {
   }
 
   /** Takes an event of a snapshot, all at once: what a file brings back at the start. Throws as `take`. */
-  takeNow(event: WatchEvent, storeEpoch: string): void {
-    if (event.case === "snapshotBegin") this.#begin(event.value, storeEpoch);
-    else if (event.case === "snapshotEnd") this.#complete(event.value, storeEpoch);
+  takeNow(event: WatchEvent): void {
+    if (event.case === "snapshotBegin") this.#begin(event.value);
+    else if (event.case === "snapshotEnd") this.#complete(event.value);
     else if (event.case === "snapshotItems" && event.value.items) {
       this.#draft?.apply(keySetItemsFromProto(event.value.items));
     }
   }
 
   /** Takes an event of this feed; throws ResyncNeeded, ServerBehind. */
-  async take(event: WatchEvent, storeEpoch: string): Promise<void> {
+  async take(event: WatchEvent): Promise<void> {
     switch (event.case) {
       case "snapshotBegin":
-        return this.#begin(event.value, storeEpoch);
+        return this.#begin(event.value);
       case "snapshotItems":
         if (this.#draft === undefined) throw new ResyncNeeded("items came without a snapshot");
         return applyInTurns(this.#draft, event.value.items ? keySetItemsFromProto(event.value.items) : emptyDelta);
       case "snapshotEnd":
-        return this.#complete(event.value, storeEpoch);
+        return this.#complete(event.value);
       case "delta":
-        this.#requireNext(event.value, storeEpoch);
+        this.#requireNext(event.value);
         return this.#change(event.value, event.value.items ? keySetItemsFromProto(event.value.items) : emptyDelta);
       case "heartbeat":
-        this.#requireNext(event.value, storeEpoch);
-        return this.#moveTo(event.value, storeEpoch);
+        this.#requireNext(event.value);
+        return this.#moveTo(event.value);
     }
   }
 
-  #begin(
-    { revision, markCount, revokedTokenCount }: Extract<WatchEvent, { case: "snapshotBegin" }>["value"],
-    storeEpoch: string,
-  ): void {
+  #begin({
+    revision,
+    markCount,
+    revokedTokenCount,
+    storeEpoch,
+  }: Extract<WatchEvent, { case: "snapshotBegin" }>["value"]): void {
     const known = this.#position;
     if (known?.storeEpoch === storeEpoch && revision < known.revision) {
       throw new ServerBehind(`the server stands at revision ${revision}, behind ${known.revision}`);
     }
     const room = (count: bigint) => Math.min(Number(count), expectedEntriesMax);
+    this.#draftEpoch = storeEpoch;
     this.#draft = new KeySetState(randomInt(2 ** 32), { marks: room(markCount), tokens: room(revokedTokenCount) });
   }
 
-  #complete(told: Told, storeEpoch: string): void {
+  #complete(told: Told): void {
     const draft = this.#draft;
     this.#draft = undefined;
+    this.#storeEpoch = this.#draftEpoch;
     if (draft === undefined || !sameBytes(draft.digest, told.digest)) {
       throw new ResyncNeeded("the snapshot's digest is another one");
     }
     this.#state = draft;
     this.keysVersion++;
-    this.#moveTo(told, storeEpoch);
+    this.#moveTo(told);
   }
 
   async #change(told: Told, delta: KeySetDelta): Promise<void> {
     await applyInTurns(this.#state, delta);
     if (delta.signingKeys !== undefined || delta.audienceKeys !== undefined) this.keysVersion++;
-    this.#moveTo(told, this.#position?.storeEpoch ?? "");
+    this.#moveTo(told);
   }
 
-  #requireNext({ prevRevision, revision }: Extract<Told, { prevRevision: bigint }>, storeEpoch: string): void {
+  #requireNext({ prevRevision, revision }: Extract<Told, { prevRevision: bigint }>): void {
     const known = this.#position;
-    if (
-      known === undefined ||
-      known.storeEpoch !== storeEpoch ||
-      known.revision !== prevRevision ||
-      revision < prevRevision
-    ) {
+    if (known === undefined || known.revision !== prevRevision || revision < prevRevision) {
       this.#resumable = false;
       throw new ResyncNeeded(
         `the feed goes on from revision ${prevRevision}, and stands at ${known?.revision ?? "none"}`,
@@ -141,12 +142,12 @@ export class FeedReplica {
     }
   }
 
-  #moveTo({ revision, hash, digest, asOf }: Told, storeEpoch: string): void {
+  #moveTo({ revision, hash, digest, asOf }: Told): void {
     if (!sameBytes(this.#state.digest, digest)) {
       this.#resumable = false;
       throw new ResyncNeeded("the digest is another one");
     }
-    this.#position = { revision, hash, storeEpoch };
+    this.#position = { revision, hash, storeEpoch: this.#storeEpoch };
     this.#resumable = true;
     const asOfMs = asOf && fromTimestamp(asOf);
     if (asOfMs === undefined) return;

@@ -35,7 +35,7 @@ export class SnapshotKeeper {
       for (const event of events) {
         if (event.case === "subscribed") identity = event.value;
         else if (event.case === "snapshotBegin" || event.case === "snapshotItems" || event.case === "snapshotEnd") {
-          this.#feeds.get(event.value.feed)?.takeNow(event, identity?.storeEpoch ?? "");
+          this.#feeds.get(event.value.feed)?.takeNow(event);
         }
       }
       return identity;
@@ -61,9 +61,9 @@ export class SnapshotKeeper {
     const feeds = [...this.#feeds.values()];
     if (identity === undefined || feeds.some(({ resumePoint }) => resumePoint === undefined)) return;
     try {
-      const { tenantId, issuer, storeEpoch } = identity;
+      const { tenantId, issuer } = identity;
       this.#file.write([
-        fileEvent({ case: "subscribed", value: { tenantId, issuer, storeEpoch } }),
+        fileEvent({ case: "subscribed", value: { tenantId, issuer } }),
         ...feeds.flatMap((feed) => {
           const { name, state, position } = feed;
           if (position === undefined) return [];

@@ -18,13 +18,13 @@ export type WatchEventInit = NonNullable<
 export function snapshotEvents(
   feed: string,
   state: KeySetState,
-  { revision, hash }: Pick<Position, "revision" | "hash">,
+  { revision, hash, storeEpoch }: Position,
   asOfMs: number,
 ): { readonly begin: WatchEventInit; readonly items: () => readonly WatchEventInit[]; readonly end: WatchEventInit } {
   const counts = { markCount: BigInt(state.markCount), revokedTokenCount: BigInt(state.tokenCount) };
   const end = { feed, revision, hash, digest: state.digest, asOf: toTimestamp(asOfMs) };
   return {
-    begin: { case: "snapshotBegin", value: { feed, revision, ...counts } },
+    begin: { case: "snapshotBegin", value: { feed, revision, storeEpoch, ...counts } },
     items: () => itemEvents(feed, state),
     end: { case: "snapshotEnd", value: end },
   };

@@ -87,8 +87,8 @@ describe("a server that stops", () => {
 describe("ichor store new-epoch", () => {
   it("makes every follower begin anew, and ends tokens derived before", async () => {
     const stream = begin(createGrpcTransport({ baseUrl: server.url }));
-    const { storeEpoch } = await stream.until("subscribed");
     const before = await synced(stream);
+    const { storeEpoch } = before;
     const { stdout } = await run(process.execPath, ["dist/services/main.js", "--json", "store", "new-epoch"], {
       env: { ...plainEnvironment(), ICHOR_DATA_DIR: folder.path },
     });

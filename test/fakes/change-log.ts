@@ -46,6 +46,13 @@ export class FakeChangeLog {
     this.#listeners.push(listener);
   }
 
+  /** Up to which revision payloads are gone. */
+  compacted = 0n;
+
+  async compactedThrough(): Promise<bigint> {
+    return this.compacted;
+  }
+
   async head(): Promise<Head> {
     if (this.failure !== undefined) throw this.failure;
     return this.current;
@@ -54,7 +61,9 @@ export class FakeChangeLog {
   async changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {
     this.reads++;
     if (this.failure !== undefined) throw this.failure;
-    return this.#rows.filter(({ revision }) => revision > after && !this.hidden.has(revision)).slice(0, limit);
+    const seen = ({ revision }: ChangeRow) =>
+      revision > after && revision > this.compacted && !this.hidden.has(revision);
+    return this.#rows.filter(seen).slice(0, limit);
   }
 }
 

@@ -67,6 +67,7 @@ export class SimpleFollower {
   state = new KeySetState(1);
   revision = 0n;
   hash: Uint8Array = new Uint8Array(32);
+  storeEpoch = "";
   synced = false;
   #draft: KeySetState | undefined;
 
@@ -75,6 +76,7 @@ export class SimpleFollower {
     switch (event.case) {
       case "snapshotBegin":
         this.#draft = new KeySetState(1);
+        this.storeEpoch = event.value.storeEpoch;
         break;
       case "snapshotItems":
         this.#draft?.apply(event.value.items ? keySetItemsFromProto(event.value.items) : emptyDelta);

@@ -24,6 +24,7 @@ export class Feed {
   readonly state: KeySetState;
   readonly #listeners = new Set<(event: FeedEvent) => void>();
   #position: Position;
+  #ended = false;
 
   constructor(state: KeySetState, position: Position) {
     this.state = state;
@@ -33,6 +34,11 @@ export class Feed {
   /** What the state is as of: up to where followers were told. */
   get position(): Position {
     return this.#position;
+  }
+
+  /** Whether nothing that was told holds any more, and nothing will be told. */
+  get ended(): boolean {
+    return this.#ended;
   }
 
   /** Tells every event from now on, until the function that it gives is called. Listeners must not throw. */
@@ -48,6 +54,7 @@ export class Feed {
 
   /** Ends the feed: nothing that was told holds. */
   reset(): void {
+    this.#ended = true;
     this.#tell({ kind: "reset" });
   }
 

@@ -212,6 +212,29 @@ describe("Tail", () => {
     expect(revisionsOf(t.events)).toEqual(["fork", t.log.current.revision]);
   });
 
+  it("takes an older epoch on other entries, as a restored copy has it, for a fork", async () => {
+    const t = await followed();
+    for (let i = 0; i < 3; i++) t.log.commit();
+    await t.tail.start();
+    t.log.truncate(2n);
+    t.log.storeEpoch = "epoch-0";
+    await t.poll();
+    expect(t.events).toEqual([{ kind: "reset", reason: "fork", head: t.log.current }]);
+  });
+
+  it("takes no log that was compacted behind its back for a fork", async () => {
+    const t = await followed();
+    for (let i = 0; i < 3; i++) t.log.commit();
+    await t.tail.start();
+    for (let i = 0; i < 3; i++) t.log.commit();
+    t.log.compacted = 5n;
+    await t.poll();
+    expect(t.events).toEqual([{ kind: "reset", reason: "compacted", head: t.log.current }]);
+    t.log.commit();
+    await t.poll();
+    expect(revisionsOf(t.events)).toEqual(["compacted", 7n]);
+  });
+
   it("reports another store epoch", async () => {
     const t = await followed();
     await t.tail.start();

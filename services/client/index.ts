@@ -1,0 +1,11 @@
+export * from "../../gen/ichor/v1/admin_service_pb.ts";
+export * from "../../gen/ichor/v1/api_key_pb.ts";
+export * from "../../gen/ichor/v1/derivation_service_pb.ts";
+export * from "../../gen/ichor/v1/error_reason_pb.ts";
+export * from "../../gen/ichor/v1/key_set_pb.ts";
+export * from "../../gen/ichor/v1/self_service_pb.ts";
+export * from "../../gen/ichor/v1/signing_key_pb.ts";
+export * from "../../gen/ichor/v1/tenant_pb.ts";
+export * from "../../gen/ichor/v1/token_pb.ts";
+export * from "../../gen/ichor/v1/verification_pb.ts";
+export { createIchorClient, type IchorClient, type IchorClientOptions } from "./create-client.ts";

@@ -1,0 +1,109 @@
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { plainEnvironment, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+
+const data = temporaryFolder("packages-data");
+const project = temporaryFolder("packages");
+const audience = "https://api.example";
+let server: ServerProcess;
+
+beforeAll(async () => {
+  server = await startServer({ dataDir: data.path, env: { ICHOR_PUBLIC_URL: "https://keys.example" } });
+  for (const name of ["verifier", "client"]) {
+    execFileSync(process.execPath, ["scripts/pack-package.mjs", name, project.path], { stdio: "pipe" });
+  }
+  // Nothing but what the packages say that they need; from this repository, so that no network is.
+  const needed = ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-node", "jose"];
+  const dependencies = {
+    "@ichor/verifier": "file:ichor-verifier-0.1.0.tgz",
+    "@ichor/client": "file:ichor-client-0.1.0.tgz",
+    ...Object.fromEntries(needed.map((name) => [name, `file:${resolve("node_modules", name)}`])),
+  };
+  writeFileSync(join(project.path, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }));
+  const args = ["install", "--offline", "--no-audit", "--no-fund", "--install-links", "--ignore-scripts"];
+  execFileSync("npm", args, { cwd: project.path, env: plainEnvironment(), stdio: "pipe" });
+}, 120_000);
+afterAll(async () => {
+  await server.stop();
+  data.remove();
+  project.remove();
+});
+
+function run(script: string): unknown {
+  const path = join(project.path, "script.mjs");
+  writeFileSync(path, script);
+  const env = { ...plainEnvironment(), URL_OF: server.url, ROOT: server.rootCredential, AUDIENCE: audience };
+  return JSON.parse(execFileSync(process.execPath, [path], { cwd: project.path, env, encoding: "utf8" }));
+}
+
+describe("@ichor/verifier and @ichor/client, installed in an empty project", () => {
+  it("need no more than the packages that they name", () => {
+    const root = join(project.path, "node_modules");
+    const installed = readdirSync(root, { withFileTypes: true })
+      .filter(({ name }) => !name.startsWith("."))
+      .flatMap(({ name }) => (name.startsWith("@") ? readdirSync(join(root, name)).map((n) => `${name}/${n}`) : name));
+    expect(installed.sort()).toEqual([
+      "@bufbuild/protobuf",
+      "@connectrpc/connect",
+      "@connectrpc/connect-node",
+      "@ichor/client",
+      "@ichor/verifier",
+      "jose",
+    ]);
+  });
+
+  it("issue, derive, verify offline and revoke", () => {
+    const told = run(`
+      import { createIchorClient, TokenFormat } from "@ichor/client";
+      import { attenuate, createVerifier } from "@ichor/verifier";
+      const { URL_OF: url, ROOT: root, AUDIENCE: audience } = process.env;
+      const { admin } = createIchorClient({ url, credential: root });
+      const key = await admin.issueApiKey({ name: "k", scopes: ["a:*"], ownerId: "acme" });
+      const scopes = ["ichor:keyset:watch", "ichor:verify:aud:" + audience];
+      const service = await admin.issueApiKey({ name: "service", scopes });
+      const { derivation } = createIchorClient({ url, credential: key.credential });
+      const { token } = await derivation.deriveToken({
+        format: TokenFormat.MACAROON, audiences: [audience], scopes: ["a:b"],
+      });
+      const verifier = createVerifier({ url, audience, credential: service.credential });
+      await verifier.ready();
+      const first = await verifier.verify(token, { scopes: ["a:b"] });
+      const narrow = await verifier.verify(attenuate(token, { scopes: ["a:c"] }), { scopes: ["a:b"] });
+      const { appliedEverywhere } = await admin.revokeApiKey({
+        keyId: key.apiKey.id, wait: { seconds: 10n, nanos: 0 },
+      });
+      const last = await verifier.verify(token);
+      await verifier.close();
+      console.log(JSON.stringify({
+        first: [first.code, first.ownerId], narrow: narrow.code, appliedEverywhere, last: last.code,
+      }));
+      process.exit(0);
+    `);
+    expect(told).toEqual({
+      first: ["VALID", "acme"],
+      narrow: "INSUFFICIENT_SCOPE",
+      appliedEverywhere: true,
+      last: "REVOKED",
+    });
+  });
+
+  it("offer each adapter", () => {
+    expect(
+      run(`
+        const names = ["connect", "express", "fastify"];
+        const modules = await Promise.all(names.map((name) => import("@ichor/verifier/" + name)));
+        console.log(JSON.stringify(modules.map((one) => Object.keys(one).sort())));
+      `),
+    ).toEqual([["callerKey", "verifierInterceptor"], ["requireToken"], ["ichorVerifier"]]);
+  });
+
+  it("have the versions of their dependencies that this repository has", () => {
+    const own = JSON.parse(readFileSync("package.json", "utf8")).dependencies;
+    for (const name of ["verifier", "client"]) {
+      const { dependencies } = JSON.parse(readFileSync(`services/${name}/package.json`, "utf8"));
+      for (const [dependency, version] of Object.entries(dependencies)) expect(version).toBe(own[dependency]);
+    }
+  });
+});

@@ -1,0 +1,96 @@
+import type { WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
+import { newId, type SubscriptionId } from "../../services/core/ids.ts";
+import type { Position } from "../../services/core/key-set/feed.ts";
+import { Subscriber } from "../../services/derivation/subscriber.ts";
+import type { StreamCall } from "../../services/rpc/call.ts";
+import type { Frame } from "../../services/rpc/frame.ts";
+import { FeedReplica, ResyncNeeded, ServerBehind } from "../../services/verifier/replica.ts";
+import { seededRandom } from "../fakes/random.ts";
+import { FakeVerifierClock } from "../fakes/verifier-clock.ts";
+import { difference, type Truth, tenantId, type WorldServer } from "./key-set-world.ts";
+
+const ids = seededRandom("subscribers");
+
+/** A fault in what a subscriber was told, or had to conclude. */
+export class ContractBroken extends Error {}
+
+/** A verifier's replica, connected to a server of the world by a line that the world delays. */
+export class WorldSubscriber {
+  readonly replica = new FeedReplica("public", new FakeVerifierClock(0));
+  #line: { readonly subscriber: Subscriber; readonly frames: Frame[]; over: boolean } | undefined;
+  #reached = new Map<string, bigint>();
+  readonly #truthAt: (position: Position) => Truth | undefined;
+
+  /** @param truthAt what was true at a position; undefined: there never was such a revision */
+  constructor(truthAt: (position: Position) => Truth | undefined) {
+    this.#truthAt = truthAt;
+  }
+
+  get connected(): boolean {
+    return this.#line !== undefined;
+  }
+
+  connect(server: WorldServer): void {
+    const frames: Frame[] = [];
+    const call = { caller: { keyId: "key_x", tenantId }, recheck: async () => {} } as unknown as StreamCall;
+    const sink = { bufferedBytes: 0, write: (frame: Frame) => void frames.push(frame), drained: async () => {} };
+    const id = newId("sub", 0, ids(10)) as SubscriptionId;
+    const subscriber = new Subscriber({ id, call, sink, schedule: () => () => {} });
+    const line = { subscriber, frames, over: false };
+    this.#line = line;
+    const order = { tenantId, audiences: [], resume: this.replica.resumePoint };
+    server.hub
+      .serve(subscriber, order)
+      .catch(() => {})
+      .finally(() => {
+        line.over = true;
+      });
+  }
+
+  disconnect(): void {
+    this.#line?.subscriber.close();
+    this.#line = undefined;
+  }
+
+  /** Applies at most so many of the events that wait; then notices that the stream is over. */
+  async read(most: number, spoil?: (frames: Frame[]) => void): Promise<void> {
+    const line = this.#line;
+    if (line === undefined) return;
+    spoil?.(line.frames);
+    for (let i = 0; i < most && line.frames.length > 0; i++) {
+      const { event } = (line.frames.shift() as Frame).message as WatchKeySetResponse;
+      if (!(await this.#take(event))) return this.disconnect();
+    }
+    if (line.over && line.frames.length === 0) this.disconnect();
+  }
+
+  async #take(event: WatchKeySetResponse["event"]): Promise<boolean> {
+    if (event.case === "resyncRequired") {
+      this.replica.forgetPosition();
+      return event.value.snapshotFollows;
+    }
+    if (event.case === "drain") return false;
+    try {
+      await this.replica.take(event);
+    } catch (error) {
+      if (error instanceof ServerBehind) return false;
+      if (!(error instanceof ResyncNeeded)) throw error;
+      // A server never sends what its followers can't go on from.
+      throw new ContractBroken(error.message);
+    }
+    this.#check(event.case);
+    return true;
+  }
+
+  #check(kind: string | undefined): void {
+    if (kind !== "snapshotEnd" && kind !== "delta" && kind !== "heartbeat") return;
+    const position = this.replica.position as Position;
+    const before = this.#reached.get(position.storeEpoch) ?? 0n;
+    if (position.revision < before) throw new ContractBroken(`from revision ${before} back to ${position.revision}`);
+    this.#reached.set(position.storeEpoch, position.revision);
+    const truth = this.#truthAt(position);
+    if (truth === undefined) throw new ContractBroken(`revision ${position.revision} never was`);
+    const fault = difference(truth, this.replica.state);
+    if (fault !== undefined) throw new ContractBroken(`at revision ${position.revision}: ${fault}`);
+  }
+}
