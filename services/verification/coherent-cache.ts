@@ -52,7 +52,10 @@ export class CoherentCache<K, V> {
     return this.#values.size;
   }
 
-  /** Gives the record; rejects with what the store rejects with, if it must be asked. */
+  /**
+   * Gives the record; rejects with what the store rejects with, if it must be asked. A record that is read is told to be
+   * no younger than one that was kept: else the age would tell whether an id is known here, to who may not learn it.
+   */
   async get(id: K, noCache: boolean): Promise<Known<V>> {
     const { followed, maxStalenessMs } = this.#options;
     const ageMs = followed.ageMs();
@@ -62,7 +65,7 @@ export class CoherentCache<K, V> {
     if (value !== undefined || this.#absent.get(id)) return { value, ageMs };
     const flight = this.#flights.get(id) ?? this.#begin(id);
     const read = await flight.answer;
-    return { value: read, ageMs: this.#options.monotonicMs() - flight.begunMs };
+    return { value: read, ageMs: Math.max(ageMs, this.#options.monotonicMs() - flight.begunMs) };
   }
 
   /** Forgets a record, since it changed. */

@@ -47,6 +47,18 @@ describe("CoherentCache", () => {
     expect(reads.pending).toHaveLength(0);
   });
 
+  it("tells the same age of a record that it kept, of one that it reads, and of one that isn't there", async () => {
+    const { cache, reads, log, store } = cached(coherentCache);
+    store.set("b", "other");
+    const first = cache.get("a", false);
+    reads.pending[0]?.arrive();
+    await first;
+    log.ageMs = 700;
+    const asked = ["a", "b", "nobody"].map((id) => cache.get(id, false));
+    while (reads.pending.length > 0) reads.pending[0]?.arrive();
+    expect((await Promise.all(asked)).map(({ ageMs }) => ageMs)).toEqual([700, 700, 700]);
+  });
+
   it("keeps nothing that a change overtook, and lets nobody join it who asked after the change", async () => {
     const world = cached(coherentCache);
     const answers = await overtakenRead(world.cache, world);
