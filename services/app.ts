@@ -1,6 +1,7 @@
 import { mkdirSync, statSync } from "node:fs";
 import { adminService } from "./admin/service.ts";
 import { bootstrap } from "./bootstrap.ts";
+import { startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
@@ -21,7 +22,7 @@ import { Keyring } from "./keyring/keyring.ts";
 import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
 import { loadPeppers } from "./keyring/peppers.ts";
 import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
-import { startTending } from "./keyring/tend-keys.ts";
+import { tendKeys } from "./keyring/tend-keys.ts";
 import { findTenant } from "./mutation/find-tenant.ts";
 import { logCalls } from "./rpc/call-record.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
@@ -33,7 +34,7 @@ import { createPipeline, type Pipeline } from "./rpc/pipeline.ts";
 import { createReadiness, type Readiness } from "./rpc/readiness.ts";
 import { reflectionServices } from "./rpc/reflection.ts";
 import { selfService } from "./self/service.ts";
-import { openStore } from "./store/open-store.ts";
+import { openStore, type StoreOptions } from "./store/open-store.ts";
 import type { Store } from "./store/port.ts";
 import { postgresClientConfig } from "./store/postgres-pool.ts";
 import { StoreStartError } from "./store/start-error.ts";
@@ -71,55 +72,52 @@ export interface App {
   close(): Promise<void>;
 }
 
+type OfflineDeps = Pick<AppDeps, "now" | "random">;
+
 /** Brings the store's schema up to date and gives the names of the migrations that were applied. */
-export async function migrateStore(
-  config: ServerConfig,
-  deps: Pick<AppDeps, "now" | "random">,
-): Promise<readonly string[]> {
+export async function migrateStore(config: ServerConfig, deps: OfflineDeps): Promise<readonly string[]> {
   makeDataDir(config.dataDir);
-  const clock = { now: deps.now };
-  const log = { info() {}, error() {} };
   const applied: string[] = [];
   const onMigrated = (names: readonly string[]) => void applied.push(...names);
-  const store = await openStore({
-    url: config.databaseUrl,
-    migrate: true,
-    clock,
-    random: deps.random,
-    log,
-    onMigrated,
-  });
-  await store.close();
+  await withStore(config, deps, { migrate: true, onMigrated }, async () => {});
   return applied;
 }
 
 /** Seals every secret of the store anew under the current master key; see keyring/rewrap.ts. */
 export async function rewrapStore(
   config: ServerConfig,
-  { now, random }: Pick<AppDeps, "now" | "random">,
+  deps: OfflineDeps,
   onProgress: (progress: RewrapProgress) => void,
 ): Promise<RewrapProgress> {
   const masterKeys = loadMasterKeys(config.masterKeyFile);
-  const log = { info() {}, error() {} };
-  const store = await openStore({ url: config.databaseUrl, migrate: false, clock: { now }, random, log });
-  try {
-    return await rewrapSecrets(store, masterKeys, random, onProgress);
-  } finally {
-    await store.close();
-  }
+  return withStore(config, deps, { migrate: false }, (store) =>
+    rewrapSecrets(store, masterKeys, deps.random, onProgress),
+  );
 }
 
 /** Gives a store a new epoch, as after a restore; see changes/renew-store-epoch.ts. Servers may run meanwhile. */
 export async function renewEpoch(
   config: ServerConfig,
-  { now, random }: Pick<AppDeps, "now" | "random">,
+  { now, random }: OfflineDeps,
 ): Promise<{ readonly storeEpoch: string; readonly revision: bigint }> {
-  const log = { info() {}, error() {} };
-  const store = await openStore({ url: config.databaseUrl, migrate: false, clock: { now }, random, log });
-  try {
+  return withStore(config, { now, random }, { migrate: false }, async (store) => {
     await renewStoreEpoch({ store, now, random }, (await store.head()).storeEpoch);
     const { storeEpoch, revision } = await store.head();
     return { storeEpoch, revision };
+  });
+}
+
+/** Opens the store for a command beside the servers, and closes it after. */
+async function withStore<T>(
+  { databaseUrl: url }: ServerConfig,
+  { now, random }: OfflineDeps,
+  options: Pick<StoreOptions, "migrate" | "onMigrated">,
+  use: (store: Store) => Promise<T>,
+): Promise<T> {
+  const log = { info() {}, error() {} };
+  const store = await openStore({ url, clock: { now }, random, log, ...options });
+  try {
+    return await use(store);
   } finally {
     await store.close();
   }
@@ -206,7 +204,12 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       selfService(shared),
       derivationService({ ...shared, ...stream, records, freshness: tail }),
     ];
-    const tending = startTending({ store, keyring, now, schedule, log });
+    const tending = startPeriodic((goOn) => tendKeys({ store, keyring, now, log }, goOn), {
+      what: "keys and tokens",
+      intervalMs: tendIntervalMs,
+      schedule,
+      log,
+    });
     const descriptors = offered.map(({ service }) => service);
     const health = healthService(
       descriptors.map(({ typeName }) => typeName),

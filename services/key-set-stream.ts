@@ -1,11 +1,12 @@
 import { randomInt } from "node:crypto";
 import { type Applied, awaitApplied } from "./changes/await-applied.ts";
 import { KeySetFeeds } from "./changes/key-set-feeds.ts";
+import { startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { SubscriptionLedger, subscriptionMemoryMs } from "./changes/subscription-ledger.ts";
 import type { Tail } from "./changes/tail.ts";
-import { startPeriodic, tendChanges, tendIntervalMs } from "./changes/tend-changes.ts";
+import { tendChanges } from "./changes/tend-changes.ts";
 import type { TenantId } from "./core/ids.ts";
 import { KeySetHub } from "./derivation/key-set-hub.ts";
 import type { Keyring } from "./keyring/keyring.ts";
@@ -73,7 +74,7 @@ export function keySetStream({ store, tail, keyring, now, random, drain, log }: 
       await tendChanges({ store, now }, goOn);
       await store.subscriptions.forgetUnseen(now() - subscriptionMemoryMs);
     },
-    { intervalMs: tendIntervalMs, schedule, log },
+    { what: "change log", intervalMs: tendIntervalMs, schedule, log },
   );
   return {
     hub,

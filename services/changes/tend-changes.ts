@@ -1,8 +1,6 @@
 import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Mutation, Store } from "../store/port.ts";
 
-/** Time between two looks for what is due, in ms. */
-export const tendIntervalMs = 60_000;
 /** How long payloads of the log are kept, in ms: who comes back within it resumes, and later begins anew. */
 export const changeRetentionMs = 24 * 3_600_000;
 /** No payload is erased before, whatever the retention, in ms. */
@@ -53,38 +51,4 @@ function ofTenant(
   marks: readonly { readonly tenantId: TenantId; readonly keyId: KeyId }[],
 ): readonly KeyId[] {
   return marks.filter((mark) => mark.tenantId === tenantId).map(({ keyId }) => keyId);
-}
-
-/** Runs work by the clock, at once and then again and again, until it is stopped; a fault is logged and tried again. */
-export function startPeriodic(
-  work: (goOn: () => boolean) => Promise<void>,
-  {
-    intervalMs,
-    schedule,
-    log,
-  }: {
-    readonly intervalMs: number;
-    /** Calls back once after so many ms and gives what cancels that. */
-    readonly schedule: (callback: () => void, delayMs: number) => () => void;
-    readonly log: { error(fields: object, message: string): void };
-  },
-): { stop(): Promise<void> } {
-  let running = true;
-  let cancel = () => {};
-  let underWay: Promise<void> = Promise.resolve();
-  const look = () => {
-    underWay = work(() => running)
-      .catch((err: unknown) => log.error({ err }, "what is due of the change log could not be done"))
-      .then(() => {
-        if (running) cancel = schedule(look, intervalMs);
-      });
-  };
-  look();
-  return {
-    async stop() {
-      running = false;
-      cancel();
-      await underWay;
-    },
-  };
 }

@@ -6,8 +6,6 @@ import type { Mutation, Store } from "../store/port.ts";
 import type { Keyring } from "./keyring.ts";
 import { macaroonMasterPurpose } from "./macaroon-masters.ts";
 
-/** Time between two looks for what is due, in ms. */
-export const tendIntervalMs = 60_000;
 const batch = 100;
 
 export interface TendingDeps {
@@ -15,37 +13,7 @@ export interface TendingDeps {
   readonly keyring: Keyring;
   /** Ms since the epoch. */
   readonly now: () => number;
-  /** Calls back once after so many ms and gives what cancels that. */
-  readonly schedule: (callback: () => void, delayMs: number) => () => void;
-  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
-}
-
-/** Does what is due by the clock until it is stopped. */
-export interface Tending {
-  /** Ends after the step that is under way. */
-  stop(): Promise<void>;
-}
-
-/** Begins to tend: at once, and then every minute. A fault is logged and tried again at the next look. */
-export function startTending(deps: TendingDeps): Tending {
-  let running = true;
-  let cancel = () => {};
-  let underWay: Promise<void> = Promise.resolve();
-  const look = () => {
-    underWay = tendKeys(deps, () => running)
-      .catch((err: unknown) => deps.log.error({ err }, "what is due of keys and tokens could not be done"))
-      .then(() => {
-        if (running) cancel = deps.schedule(look, tendIntervalMs);
-      });
-  };
-  look();
-  return {
-    async stop() {
-      running = false;
-      cancel();
-      await underWay;
-    },
-  };
+  readonly log: { info(fields: object, message: string): void };
 }
 
 /**

@@ -1,13 +1,12 @@
-import type { ApiKey, CredentialKind, SecretVersion } from "../core/api-key.ts";
+import type { CredentialKind } from "../core/api-key.ts";
 import { classifyCredential } from "../core/credential.ts";
 import type { Demand } from "../core/demand.ts";
-import type { DerivedToken } from "../core/derived-token.ts";
 import type { Peppers } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
 import { intersectScopes } from "../core/scopes.ts";
 import { authenticateKey, clearKey, credentialEndMs, effectiveScopes } from "../core/verification.ts";
-import type { VerificationCode } from "../core/verification-code.ts";
+import type { Verification } from "../core/verification-outcome.ts";
 import type { Call } from "../rpc/call.ts";
 import { awaitRevision } from "./await-revision.ts";
 import type { RebindSecret } from "./rebind-secret.ts";
@@ -15,27 +14,6 @@ import { type Freshness, findPresentedKey } from "./records.ts";
 import { type SeenKey, SeenKeys } from "./seen-keys.ts";
 import type { RecordUse } from "./use-recorder.ts";
 import { type TokenDeps, type TokenVerification, verifyToken } from "./verify-token.ts";
-
-/** What a verification found. */
-export interface Verification {
-  readonly code: VerificationCode;
-  /** What was presented, if it can be told. */
-  readonly kind?: CredentialKind;
-  /** Set if the presented secret is right, whatever the code. */
-  readonly key?: ApiKey;
-  /** The secret that was presented, with `key`. */
-  readonly version?: SecretVersion;
-  /** The derived token that was presented, if it is authentic, whatever the code. */
-  readonly token?: DerivedToken;
-  /** What the credential really allows, with `key`. */
-  readonly scopes?: readonly string[];
-  /** When the credential ends, ms since the epoch; absent: never. */
-  readonly expireTimeMs?: number | undefined;
-  /** The answer knows every change up to this revision. */
-  readonly revision: bigint;
-  /** Age of that knowledge in ms. */
-  readonly ageMs: number;
-}
 
 export interface VerifyOptions {
   /** The tenant that verifies: another one's credentials don't exist for it. */

@@ -3,14 +3,12 @@ import type {
   VerifyCredentialRequestSchema,
   VerifyCredentialResponseSchema,
 } from "../../gen/ichor/v1/verification_pb.ts";
-import type { ApiKey, CredentialKind, SecretVersion } from "../core/api-key.ts";
 import { isAudience } from "../core/audience.ts";
 import { parseAddress } from "../core/cidr.ts";
 import type { Demand } from "../core/demand.ts";
-import type { DerivedToken } from "../core/derived-token.ts";
 import type { FieldViolations } from "../core/field-violations.ts";
 import { isScope } from "../core/scopes.ts";
-import type { VerificationCode } from "../core/verification-code.ts";
+import type { Verification } from "../core/verification-outcome.ts";
 import { credentialKindToProto, verificationCodeToProto } from "./enums.ts";
 import { checkContext } from "./request-fields.ts";
 import { toDuration, toTimestamp } from "./time.ts";
@@ -19,19 +17,6 @@ const requiredScopesMax = 32;
 
 type Request = MessageShape<typeof VerifyCredentialRequestSchema>;
 type Response = MessageInitShape<typeof VerifyCredentialResponseSchema>;
-
-/** An outcome as it is told. */
-export interface ToldVerification {
-  readonly code: VerificationCode;
-  readonly kind?: CredentialKind;
-  readonly key?: ApiKey;
-  readonly version?: SecretVersion;
-  readonly token?: DerivedToken;
-  readonly scopes?: readonly string[];
-  readonly expireTimeMs?: number | undefined;
-  readonly revision: bigint;
-  readonly ageMs: number;
-}
 
 /** Notes what is wrong with a request; a malformed *credential* is none of it. */
 export function checkVerification(violations: FieldViolations, request: Request, at: string): void {
@@ -62,7 +47,7 @@ export function demandOf({ requiredScopes, audience, clientIp, context }: Reques
 }
 
 /** An outcome for callers. */
-export function verificationToProto(verification: ToldVerification): Response {
+export function verificationToProto(verification: Verification): Response {
   const { code, kind, key, version, token, scopes, expireTimeMs, revision, ageMs } = verification;
   return {
     valid: code === "VALID",

@@ -22,7 +22,7 @@ const keyring = new Keyring({ store, masterKeys, random: randomBytes, now, follo
 process.stdout.write("ready\n");
 for await (const line of createInterface({ input: process.stdin })) {
   nowMs = Number(line);
-  await tendKeys({ store, keyring, now, log, schedule: () => () => {} });
+  await tendKeys({ store, keyring, now, log });
   process.stdout.write("done\n");
 }
 await store.close();

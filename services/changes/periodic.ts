@@ -1,0 +1,39 @@
+/** Time between two looks for what is due, in ms. */
+export const tendIntervalMs = 60_000;
+
+/** Runs work by the clock, at once and then again and again, until it is stopped; a fault is logged and tried again. */
+export function startPeriodic(
+  work: (goOn: () => boolean) => Promise<void>,
+  {
+    what,
+    intervalMs,
+    schedule,
+    log,
+  }: {
+    /** Names the work in the log. */
+    readonly what: string;
+    readonly intervalMs: number;
+    /** Calls back once after so many ms and gives what cancels that. */
+    readonly schedule: (callback: () => void, delayMs: number) => () => void;
+    readonly log: { error(fields: object, message: string): void };
+  },
+): { stop(): Promise<void> } {
+  let running = true;
+  let cancel = () => {};
+  let underWay: Promise<void> = Promise.resolve();
+  const look = () => {
+    underWay = work(() => running)
+      .catch((err: unknown) => log.error({ err, what }, "what is due could not be done"))
+      .then(() => {
+        if (running) cancel = schedule(look, intervalMs);
+      });
+  };
+  look();
+  return {
+    async stop() {
+      running = false;
+      cancel();
+      await underWay;
+    },
+  };
+}
