@@ -4,7 +4,8 @@ import { processEnvironment } from "./config.ts";
 
 const stop = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
-  process.once(signal, () => stop.abort(new Error(signal)));
+  // Each time it comes: Ctrl-C reaches npm and the server, and npm hands it on. Draining is bounded in time by itself.
+  process.on(signal, () => stop.abort(new Error(signal)));
 }
 const { stdout, stderr, stdin } = process;
 process.exitCode = await runCommandLine(process.argv.slice(2), {
