@@ -8,11 +8,12 @@ import {
   UpdateApiKeyResponseSchema,
 } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { type ApiKey, type ApiKeySchema, CredentialKind, KeyStatus } from "../../gen/ichor/v1/api_key_pb.ts";
+import { nameOf } from "../wire/enums.ts";
 import { adminClient } from "./client.ts";
 import { importKeys } from "./import-keys.ts";
 import { type CliIo, CommandEnd, exitStatus, readText } from "./io.ts";
 import { keyLines, parseLabel, parseReason } from "./keys.ts";
-import { nameOf, type Print, printer, table, timeText } from "./print.ts";
+import { type Print, printer, table, timeText } from "./print.ts";
 import { parseSpan } from "./span.ts";
 
 const parallelMax = 8;

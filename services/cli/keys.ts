@@ -14,9 +14,10 @@ import {
 } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { type ApiKey, KeyStatus, RevocationReason, Visibility } from "../../gen/ichor/v1/api_key_pb.ts";
 import { VerificationCode, VerifyCredentialResponseSchema } from "../../gen/ichor/v1/verification_pb.ts";
+import { nameOf } from "../wire/enums.ts";
 import { adminClient } from "./client.ts";
 import { type CliIo, CommandEnd, exitStatus, readCredential } from "./io.ts";
-import { nameOf, type Print, printer } from "./print.ts";
+import { type Print, printer } from "./print.ts";
 import { parseSpan } from "./span.ts";
 
 /** Adds `keys` with the commands about one key; gives that command, for those about many. */

@@ -22,11 +22,6 @@ export function onOneLine(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
 }
 
-/** The name of an enum's value, or its number if this version doesn't know it. */
-export function nameOf(values: Readonly<Record<string, unknown>>, value: unknown): string {
-  return Object.keys(values).find((name) => values[name] === value) ?? String(value);
-}
-
 /** A time as ISO 8601, `-` if it isn't set. */
 export function timeText(time: Timestamp | undefined): string {
   return time === undefined ? "-" : timestampDate(time).toISOString();

@@ -10,6 +10,7 @@ import { addSigningKeysCommands } from "./signing-keys.ts";
 import { addStoreCommands } from "./store.ts";
 import { addTenantsCommands } from "./tenants.ts";
 import { addTokensCommands } from "./tokens.ts";
+import { addWatchCommand } from "./watch.ts";
 
 /** Runs one command line (without node and script) and gives its exit status. Never throws for a fault of the user. */
 export async function runCommandLine(args: readonly string[], io: CliIo): Promise<number> {
@@ -22,6 +23,7 @@ export async function runCommandLine(args: readonly string[], io: CliIo): Promis
   addServerCommands(program, io);
   addManyKeysCommands(addKeysCommands(program, io), program, io);
   addTokensCommands(program, io);
+  addWatchCommand(program, io);
   addSigningKeysCommands(program, io);
   addTenantsCommands(program, io);
   addSecretsCommands(program, io);

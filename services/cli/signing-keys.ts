@@ -7,9 +7,10 @@ import {
   type SigningKey,
   SigningKeyState,
 } from "../../gen/ichor/v1/signing_key_pb.ts";
+import { nameOf } from "../wire/enums.ts";
 import { adminClient } from "./client.ts";
 import type { CliIo } from "./io.ts";
-import { nameOf, printer, timeText } from "./print.ts";
+import { printer, timeText } from "./print.ts";
 
 /** Adds `signing-keys list|rotate|revoke`. */
 export function addSigningKeysCommands(program: Command, io: CliIo): void {

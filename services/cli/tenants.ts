@@ -12,9 +12,10 @@ import {
   TenantState,
   UpdateTenantResponseSchema,
 } from "../../gen/ichor/v1/tenant_pb.ts";
+import { nameOf } from "../wire/enums.ts";
 import { adminClient } from "./client.ts";
 import type { CliIo } from "./io.ts";
-import { nameOf, type Print, printer, timeText } from "./print.ts";
+import { type Print, printer, timeText } from "./print.ts";
 
 /** Adds `tenants create|get|list|update|disable|enable`. */
 export function addTenantsCommands(program: Command, io: CliIo): void {

@@ -4,11 +4,11 @@ import { type Command, InvalidArgumentError } from "commander";
 import { TokenFormat } from "../../gen/ichor/v1/api_key_pb.ts";
 import { DerivationService, DeriveTokenResponseSchema } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import { type RevokeTokenRequestSchema, RevokeTokenResponseSchema } from "../../gen/ichor/v1/token_pb.ts";
-import { VerificationCode, VerifyCredentialResponseSchema } from "../../gen/ichor/v1/verification_pb.ts";
 import { adminClient, serviceClient } from "./client.ts";
 import { type CliIo, CommandEnd, exitStatus, readCredential } from "./io.ts";
-import { nameOf, printer, timeText } from "./print.ts";
+import { printer, timeText } from "./print.ts";
 import { parseSpan } from "./span.ts";
+import { addVerifyTokenCommand } from "./tokens-verify.ts";
 
 /** Adds `tokens derive|verify|revoke`. */
 export function addTokensCommands(program: Command, io: CliIo): void {
@@ -37,27 +37,7 @@ export function addTokensCommands(program: Command, io: CliIo): void {
         `token       ${response.token}`,
       ]);
     });
-  tokens
-    .command("verify")
-    .description("say whether a token, read from standard input or a file, allows a request; exit status 1 if not")
-    .requiredOption("--audience <audience>", "who asks")
-    .option("--token-file <file>", "file that holds the token; - is standard input", "-")
-    .option("--scope <scope...>", "required scopes")
-    .option("--client-ip <address>", "address of the client")
-    .action(async ({ audience, tokenFile, scope = [], clientIp = "" }) => {
-      const response = await serviceClient(DerivationService, io).verifyToken({
-        credential: await readCredential(io, tokenFile),
-        audience,
-        requiredScopes: scope,
-        clientIp,
-      });
-      print(VerifyCredentialResponseSchema, response, [
-        `code        ${nameOf(VerificationCode, response.code)}`,
-        ...(response.tokenId === "" ? [] : [`token id    ${response.tokenId}`]),
-        ...(response.key ? [`key         ${response.key.id}`, `scopes      ${response.key.scopes.join(" ")}`] : []),
-      ]);
-      if (!response.valid) throw new CommandEnd(exitStatus.no);
-    });
+  addVerifyTokenCommand(tokens, program, io);
   tokens
     .command("revoke")
     .description("end a token, all tokens of a key, or all that the tenant issued before a time")

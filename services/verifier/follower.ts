@@ -1,6 +1,7 @@
 import { type CallOptions, type Client, Code, ConnectError } from "@connectrpc/connect";
 import type { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
-import type { WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
+import { ResyncReason, type WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
+import { nameOf } from "../wire/enums.ts";
 import { onStaleToProto, publicFeed } from "../wire/key-set.ts";
 import { fromDuration, toDuration } from "../wire/time.ts";
 import type { Settings } from "./options.ts";
@@ -15,16 +16,24 @@ const heartbeatMsDefault = 2_000;
 const ackMsDefault = 10_000;
 const ackTimeoutMs = 5_000;
 
+/** What a feed tells once it is applied. */
+export type AppliedEvent = Extract<
+  WatchKeySetResponse["event"],
+  { readonly case: "snapshotEnd" | "delta" | "heartbeat" }
+>;
+
 export interface FollowerParts {
-  readonly settings: Settings;
+  readonly settings: Pick<Settings, "maxStaleness" | "onStale" | "clientName" | "onEvent" | "clock" | "jitter">;
   readonly client: Client<typeof DerivationService>;
   readonly headers: Readonly<Record<string, string>>;
+  /** Whose feeds are followed beside `public`. */
+  readonly audiences: readonly string[];
   /** Feeds by name; `public` among them. */
   readonly feeds: ReadonlyMap<string, FeedReplica>;
   /** Told of each stream's beginning, before anything of it is applied. */
   readonly onSubscribed: (identity: Identity) => void;
   /** Told after each event that was applied. */
-  readonly onApplied: (feed: FeedReplica) => void;
+  readonly onApplied: (feed: FeedReplica, event: AppliedEvent) => void;
 }
 
 /** Whose key set is followed. */
@@ -123,7 +132,8 @@ export class Follower {
         silentMs,
       );
     };
-    const options: CallOptions = { headers: { ...headers }, signal: dead.signal };
+    // A transport may have a time limit of its own for calls: a stream has none.
+    const options: CallOptions = { headers: { ...headers }, signal: dead.signal, timeoutMs: 0 };
     try {
       watch();
       for await (const { event } of client.watchKeySet(this.#request(), options)) {
@@ -134,9 +144,7 @@ export class Follower {
           this.#retryAfterMs = event.value.retryAfter && fromDuration(event.value.retryAfter);
           return;
         } else if (event.case === "resyncRequired") {
-          const { feed, reason, snapshotFollows } = event.value;
-          for (const one of feeds.values()) if (feed === "" || feed === one.name) one.forgetPosition();
-          if (!snapshotFollows) throw new ResyncNeeded(`the server asks to begin anew (${reason})`);
+          this.#beginAnew(event.value);
         } else if (event.case !== undefined) {
           const feed = feeds.get(event.value.feed);
           if (feed !== undefined) await this.#take(feed, event);
@@ -151,12 +159,12 @@ export class Follower {
   }
 
   #request() {
-    const { settings, feeds } = this.#parts;
+    const { settings, feeds, audiences } = this.#parts;
     const resume = [...feeds.values()].flatMap(({ name, resumePoint }) =>
       resumePoint === undefined ? [] : [{ feed: name, ...resumePoint }],
     );
     return {
-      audiences: settings.macaroons ? [settings.audience] : [],
+      audiences: [...audiences],
       resume,
       maxStaleness: toDuration(settings.maxStaleness * 1000),
       onStale: onStaleToProto(settings.onStale.toUpperCase() as "DENY" | "ALLOW" | "ONLINE"),
@@ -176,6 +184,21 @@ export class Follower {
     this.#parts.settings.onEvent({ kind: "connected", subscriptionId });
   }
 
+  #beginAnew({
+    feed,
+    reason,
+    snapshotFollows,
+  }: Extract<WatchKeySetResponse["event"], { case: "resyncRequired" }>["value"]): void {
+    const { feeds, settings } = this.#parts;
+    const error = new ResyncNeeded(`the server asks to begin anew (${nameOf(ResyncReason, reason)})`);
+    for (const one of feeds.values()) {
+      if (feed !== "" && feed !== one.name) continue;
+      one.forgetPosition();
+      settings.onEvent({ kind: "resync", feed: one.name, error });
+    }
+    if (!snapshotFollows) throw error;
+  }
+
   async #take(feed: FeedReplica, event: WatchKeySetResponse["event"]): Promise<void> {
     try {
       await feed.take(event);
@@ -189,7 +212,7 @@ export class Follower {
     if (event.case !== "delta" && event.case !== "heartbeat" && event.case !== "snapshotEnd") return;
     this.#attempts = 0;
     this.#lastError = undefined;
-    this.#parts.onApplied(feed);
+    this.#parts.onApplied(feed, event);
     this.#acknowledge(feed, event.case === "heartbeat" && event.value.ackWanted);
   }
 

@@ -61,7 +61,7 @@ export class Verifier {
 
   /** Use createVerifier. */
   constructor(settings: Settings) {
-    const { clock, audience, url, transport, credential } = settings;
+    const { clock, audience, macaroons, url, transport, credential } = settings;
     this.#settings = settings;
     this.#client = createClient(
       DerivationService,
@@ -70,7 +70,7 @@ export class Verifier {
     this.#headers = { authorization: `Bearer ${credential}` };
     this.#public = new FeedReplica(publicFeed, clock);
     const ofAudience = new FeedReplica(audienceFeed(audience), clock);
-    const feeds = settings.macaroons ? [this.#public, ofAudience] : [this.#public];
+    const feeds = macaroons ? [this.#public, ofAudience] : [this.#public];
     this.#feeds = new Map(feeds.map((feed) => [feed.name, feed]));
     this.#keys = new TokenKeys(this.#public, ofAudience);
     this.#cache = new TokenCache(settings.cachedTokensMax);
@@ -80,6 +80,7 @@ export class Verifier {
       settings,
       client: this.#client,
       headers: this.#headers,
+      audiences: macaroons ? [audience] : [],
       feeds: this.#feeds,
       onSubscribed: (identity) => {
         this.#identity = identity;

@@ -3,6 +3,7 @@ import type { DerivationService } from "../../gen/ichor/v1/derivation_service_pb
 import { VerificationCode as CodePb } from "../../gen/ichor/v1/verification_pb.ts";
 import type { Demand } from "../core/demand.ts";
 import type { VerificationCode } from "../core/verification-code.ts";
+import { nameOf } from "../wire/enums.ts";
 import { fromTimestamp } from "../wire/time.ts";
 import { VerifierUnavailableError } from "./unavailable-error.ts";
 import type { VerifyResult } from "./verify-result.ts";
@@ -27,7 +28,8 @@ export async function verifyOnline(
     const expireMs = key?.expireTime && fromTimestamp(key.expireTime);
     return {
       valid,
-      code: nameOf(code),
+      // A code of a newer server keeps its number: whoever tolerates it treats it as a refusal.
+      code: nameOf(CodePb, code) as VerificationCode,
       ...(key && { keyId: key.id, ownerId: key.ownerId, tenantId: key.tenantId, tokenId, scopes: key.scopes }),
       ...(expireMs !== undefined && { expireTime: new Date(expireMs) }),
       revision,
@@ -36,10 +38,4 @@ export async function verifyOnline(
   } catch (cause) {
     throw new VerifierUnavailableError("OFFLINE", "what is known is stale, and the server can't be asked", { cause });
   }
-}
-
-/** A code of a newer server keeps its number: whoever tolerates it treats it as a refusal. */
-function nameOf(code: CodePb): VerificationCode {
-  const [name = String(code)] = Object.entries(CodePb).find(([, value]) => value === code) ?? [];
-  return name as VerificationCode;
 }

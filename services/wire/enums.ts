@@ -14,6 +14,11 @@ export const visibilityToProto: Readonly<Record<Visibility, VisibilityPb>> = Vis
 export const revocationReasonToProto: Readonly<Record<RevocationReason, RevocationReasonPb>> = RevocationReasonPb;
 export const verificationCodeToProto = VerificationCodePb;
 
+/** The name of an enum's value without prefix, or its number if this version doesn't know it. */
+export function nameOf(values: Readonly<Record<string, unknown>>, value: unknown): string {
+  return Object.keys(values).find((name) => values[name] === value) ?? String(value);
+}
+
 /** The domain's visibility; unset means SECRET; undefined for an unknown number. */
 export function visibilityFromProto(value: VisibilityPb): Visibility | undefined {
   if (value === VisibilityPb.UNSPECIFIED || value === VisibilityPb.SECRET) return "SECRET";

@@ -1,5 +1,4 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { createConnection } from "mariadb";
 import { Client } from "pg";
@@ -8,6 +7,7 @@ import type { StoreOptions } from "../../services/store/open-store.ts";
 import { StoreStartError } from "../../services/store/start-error.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { createTestDatabase, mariadbOptions, type TestDatabase } from "../support/databases.ts";
+import { freePort } from "../support/free-port.ts";
 import { startPostgresTls } from "../support/postgres-tls.ts";
 import { requirement } from "../support/requirements.ts";
 import { temporaryFolder } from "../support/server-process.ts";
@@ -155,12 +155,4 @@ function describeStart(
     });
   });
   return { query, refusal, database: () => database };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -7,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { TokenFormat } from "../../gen/ichor/v1/api_key_pb.ts";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
+import { freePort } from "../support/free-port.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
 const audience = "https://api.example";
@@ -151,13 +151,4 @@ class VerifierProcess {
   async stop(): Promise<void> {
     await this.ask({ close: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => probe.once("listening", resolve));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

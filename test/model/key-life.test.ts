@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { type ApiKey, KeyStatus } from "../../gen/ichor/v1/api_key_pb.ts";
 import { VerificationCode } from "../../gen/ichor/v1/verification_pb.ts";
-import { nameOf } from "../../services/cli/print.ts";
+import { nameOf } from "../../services/wire/enums.ts";
 import { codeOf, eventOf, type ModelState, type Operation, step, type Told } from "../support/key-model.ts";
 import { startTestApp, type TestApp } from "../support/test-app.ts";
 
