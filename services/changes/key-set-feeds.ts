@@ -16,12 +16,12 @@ import { publishedKeys } from "../core/signing-key.ts";
 import type { Tenant } from "../core/tenant.ts";
 import type { KeySetRecord, KeySetStore } from "../store/key-set-port.ts";
 import type { Store } from "../store/port.ts";
+import { namesOf, RecentChanges, recentNamesMax } from "./recent-changes.ts";
 import type { Tail, TailEvent } from "./tail.ts";
 
-/** Entries of the log that are kept in memory, for those who come back soon. */
-export const recentEntriesMax = 4_096;
 /** Entries that are read of the store for who comes back late; a snapshot costs less than more of them. */
 const replayedEntriesMax = 5_000;
+const replayPageEntries = 250;
 /** How often a feed is loaded again because the history changed while it was being loaded. */
 const loadAttempts = 5;
 
@@ -43,7 +43,7 @@ export class KeySetFeeds {
   readonly #loading = new Set<PendingLoad>();
   /** Feeds that were read further than the tail had come. */
   readonly #ahead = new Set<PublicFeed>();
-  readonly #recent: ChangeRow[] = [];
+  readonly #recent = new RecentChanges();
   #history = 0;
 
   constructor(deps: FeedsDeps) {
@@ -70,10 +70,10 @@ export class KeySetFeeds {
    * `begin` with it while the feed still stands there: a follower that begins in the call misses nothing.
    */
   async join(feed: PublicFeed, since: Position, begin: (replay: Replay) => void): Promise<void> {
-    const rows = this.#recentFrom(since.revision) ?? (await this.#storedFrom(since.revision, feed.position.revision));
+    const rows = this.#recent.from(since.revision) ?? (await this.#storedFrom(since.revision, feed.position.revision));
     const last = rows.at(-1);
     const reached = last?.revision ?? since.revision;
-    const later = reached < feed.position.revision ? (this.#recentFrom(reached) ?? []) : [];
+    const later = reached < feed.position.revision ? (this.#recent.from(reached) ?? []) : [];
     const [overlap] = later;
     // Joined where both have the same entry: two histories would make a third.
     if (last && overlap && Buffer.compare(last.hash, overlap.hash) !== 0) return begin({ resync: "other_history" });
@@ -140,7 +140,7 @@ export class KeySetFeeds {
   #take(event: TailEvent): void {
     if (event.kind === "reset") {
       this.#history++;
-      this.#recent.length = 0;
+      this.#recent.clear();
       // Those that are being loaded see it themselves, and load again.
       const feeds = [...this.#ready.values()];
       for (const feed of feeds) this.drop(feed);
@@ -148,7 +148,6 @@ export class KeySetFeeds {
       return;
     }
     this.#recent.push(event.row);
-    if (this.#recent.length > recentEntriesMax * 2) this.#recent.splice(0, recentEntriesMax);
     for (const pending of this.#loading) pending.rows.push(event.row);
     for (const feed of this.#ahead) this.#compare(feed, event.row);
     const { change } = event.row;
@@ -163,16 +162,21 @@ export class KeySetFeeds {
     feed.reset();
   }
 
-  /** Entries from `since` on, itself included, if they are in memory. */
-  #recentFrom(since: bigint): readonly ChangeRow[] | undefined {
-    const [oldest] = this.#recent;
-    if (oldest === undefined || oldest.revision > since) return undefined;
-    return this.#recent.slice(Number(since - oldest.revision));
-  }
-
+  /** Entries from `since` on, itself included, as the store has them; none if they are too many, or name too much. */
   async #storedFrom(since: bigint, to: bigint): Promise<readonly ChangeRow[]> {
     if (to - since > BigInt(replayedEntriesMax)) return [];
-    return this.#deps.store.changesAfter(since === 0n ? 0n : since - 1n, replayedEntriesMax + 1);
+    const rows: ChangeRow[] = [];
+    let names = 0;
+    let after = since === 0n ? 0n : since - 1n;
+    for (;;) {
+      const page = await this.#deps.store.changesAfter(after, replayPageEntries);
+      for (const row of page) names += namesOf(row.change);
+      if (names > recentNamesMax) return [];
+      rows.push(...page);
+      const last = page.at(-1);
+      if (last === undefined || page.length < replayPageEntries) return rows;
+      after = last.revision;
+    }
   }
 }
 
