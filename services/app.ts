@@ -1,4 +1,5 @@
 import { mkdirSync, statSync } from "node:fs";
+import type { MeterProvider } from "@opentelemetry/api";
 import { adminService } from "./admin/service.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
@@ -24,6 +25,7 @@ import { loadPeppers } from "./keyring/peppers.ts";
 import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
 import { tendKeys } from "./keyring/tend-keys.ts";
 import { findTenant } from "./mutation/find-tenant.ts";
+import { countDerived, countVerifications, observeApp } from "./observe-app.ts";
 import { logCalls } from "./rpc/call-record.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
 import { healthService } from "./rpc/health.ts";
@@ -38,6 +40,8 @@ import { openStore, type StoreOptions } from "./store/open-store.ts";
 import type { Store } from "./store/port.ts";
 import { postgresClientConfig } from "./store/postgres-pool.ts";
 import { StoreStartError } from "./store/start-error.ts";
+import { measureCalls } from "./telemetry/measure-calls.ts";
+import { Metrics } from "./telemetry/metrics.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
 import { RecordCache } from "./verification/record-cache.ts";
@@ -50,6 +54,8 @@ export interface AppDeps {
   /** Random bytes of a cryptographic source. */
   readonly random: (size: number) => Uint8Array;
   readonly log: Log;
+  /** Where metrics go, by OpenTelemetry's API; absent: nowhere. */
+  readonly meterProvider?: MeterProvider;
   /** Base URL of the issuer; asked when it is first needed, since a listener may choose its port. */
   readonly issuer: () => string;
 }
@@ -127,6 +133,7 @@ async function withStore<T>(
 export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App> {
   const { now, random, log } = deps;
   const monotonicMs = () => performance.now();
+  const metrics = new Metrics(deps.meterProvider);
   makeDataDir(config.dataDir);
   warnIfOpenToAll(config.dataDir, log);
   const store = await openStore({ url: config.databaseUrl, migrate: config.migrate, clock: { now }, random, log });
@@ -153,7 +160,9 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       if (event.kind === "reset" || event.row.change.kind === "secret") void reloadPeppers();
     });
     const records = new RecordCache({ store, tail, monotonicMs });
-    const stream = keySetStream({ store, tail, keyring, now, random, drain: readiness.drainSignal, log });
+    const runs = metrics.counts("ichor.periodic.runs");
+    const onRun = (what: string, outcome: string) => void runs(what, outcome).value++;
+    const stream = keySetStream({ store, tail, keyring, now, random, drain: readiness.drainSignal, onRun, log });
     await tail.start();
     const instanceId = Buffer.from(random(8)).toString("hex");
     const wakeUps = openWakeUps(wakeWaysOf(config), { store, tail, instanceId, log });
@@ -184,7 +193,9 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       getTenant: async (id: TenantId) => (await records.tenant(id, false)).value,
       getTenantBySlug: (slug: string) => store.getTenantBySlug(slug),
     };
+    observeApp(metrics, { store, tail, records, use, hub: stream.hub });
     const logged = logCalls(log);
+    const measured = measureCalls(metrics);
     const pipeline = createPipeline({
       authenticate: (presentedCredential, { peerAddress }, holder) =>
         authenticate(presentedCredential, peerAddress, holder),
@@ -192,22 +203,28 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       isDraining: () => readiness.draining,
       record: (call) => {
         logged(call);
+        measured(call);
         // Each call once, whether it was authenticated more than once or not.
         const { caller, peerAddress } = call;
         if (caller?.secretVersion !== undefined) use.record(caller.keyId, caller.secretVersion, peerAddress);
       },
       monotonicMs,
     });
-    const shared = { store, sealer, peppers: ring, keyring, verifyPresented: verify, issuer: deps.issuer, random, now };
+    const countVerification = countVerifications(metrics);
+    const shared = {
+      ...{ store, sealer, peppers: ring, keyring, verifyPresented: verify, countVerification },
+      ...{ issuer: deps.issuer, random, now },
+    };
     const offered = [
       adminService({ ...shared, ...stream, freshness: tail }),
       selfService(shared),
-      derivationService({ ...shared, ...stream, records, freshness: tail }),
+      derivationService({ ...shared, ...stream, records, freshness: tail, countDerived: countDerived(metrics) }),
     ];
     const tending = startPeriodic((goOn) => tendKeys({ store, keyring, now, log }, goOn), {
       what: "keys and tokens",
       intervalMs: tendIntervalMs,
       schedule,
+      onRun,
       log,
     });
     const descriptors = offered.map(({ service }) => service);
@@ -232,6 +249,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       store,
       flushUse: () => use.flush(),
       async close() {
+        metrics.close();
         await tending.stop();
         await stream.stop();
         await use.stop();

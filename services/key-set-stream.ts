@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { type Applied, awaitApplied } from "./changes/await-applied.ts";
 import { KeySetFeeds } from "./changes/key-set-feeds.ts";
-import { startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
+import { type OnRun, startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { SubscriptionLedger, subscriptionMemoryMs } from "./changes/subscription-ledger.ts";
@@ -22,6 +22,7 @@ export interface KeySetStreamDeps {
   readonly random: (size: number) => Uint8Array;
   /** Aborts when the server stops. */
   readonly drain: AbortSignal;
+  readonly onRun: OnRun;
   readonly log: {
     info(fields: object, message: string): void;
     warn(fields: object, message: string): void;
@@ -39,7 +40,7 @@ export interface KeySetStream {
 }
 
 /** Puts the key-set stream on its ports; before the tail is started, so that it misses nothing. */
-export function keySetStream({ store, tail, keyring, now, random, drain, log }: KeySetStreamDeps): KeySetStream {
+export function keySetStream({ store, tail, keyring, now, random, drain, onRun, log }: KeySetStreamDeps): KeySetStream {
   const feeds = new KeySetFeeds({ store, tail });
   const serverId = `srv_${Buffer.from(random(10)).toString("hex")}`;
   const ledger = new SubscriptionLedger({
@@ -74,7 +75,7 @@ export function keySetStream({ store, tail, keyring, now, random, drain, log }: 
       await tendChanges({ store, now }, goOn);
       await store.subscriptions.forgetUnseen(now() - subscriptionMemoryMs);
     },
-    { what: "change log", intervalMs: tendIntervalMs, schedule, log },
+    { what: "change log", intervalMs: tendIntervalMs, schedule, onRun, log },
   );
   return {
     hub,

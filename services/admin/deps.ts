@@ -5,12 +5,13 @@ import type { Keyring } from "../keyring/keyring.ts";
 import type { RotationDeps } from "../mutation/rotation.ts";
 import type { MutationDeps } from "../mutation/run-once.ts";
 import type { Freshness } from "../verification/records.ts";
-import type { VerifyPresented } from "../verification/verify-presented.ts";
+import type { CountVerification, VerifyPresented } from "../verification/verify-presented.ts";
 
 /** The ports that AdminService's methods work on. */
 export interface AdminDeps extends MutationDeps, RotationDeps {
   readonly keyring: Pick<Keyring, "newSigningKey" | "firstKeys" | "saveStep">;
   readonly verifyPresented: VerifyPresented;
+  readonly countVerification: CountVerification;
   /** Base URL of the issuer. */
   readonly issuer: () => string;
   /** Who follows key sets. */

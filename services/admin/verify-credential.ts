@@ -11,13 +11,12 @@ import type { AdminDeps } from "./deps.ts";
 
 const batchMax = 100;
 
+type VerifyDeps = Pick<AdminDeps, "verifyPresented" | "countVerification">;
 type Request = MessageShape<typeof VerifyCredentialRequestSchema>;
 type Response = MessageInitShape<typeof VerifyCredentialResponseSchema>;
 
 /** VerifyCredential: whether a credential is authentic and allows a request. "No" is an answer. */
-export function verifyCredential(
-  deps: Pick<AdminDeps, "verifyPresented">,
-): Unary<typeof AdminService.method.verifyCredential> {
+export function verifyCredential(deps: VerifyDeps): Unary<typeof AdminService.method.verifyCredential> {
   return async (request, call) => {
     const violations = new FieldViolations();
     checkVerification(violations, request, "");
@@ -27,9 +26,7 @@ export function verifyCredential(
 }
 
 /** BatchVerifyCredentials: up to 100 verifications, each on its own; none is done if one of them is malformed. */
-export function batchVerifyCredentials(
-  deps: Pick<AdminDeps, "verifyPresented">,
-): Unary<typeof AdminService.method.batchVerifyCredentials> {
+export function batchVerifyCredentials(deps: VerifyDeps): Unary<typeof AdminService.method.batchVerifyCredentials> {
   return async ({ requests }, call) => {
     const violations = new FieldViolations();
     violations.require(
@@ -49,7 +46,7 @@ export function batchVerifyCredentials(
   };
 }
 
-async function verify(deps: Pick<AdminDeps, "verifyPresented">, request: Request, call: Call): Promise<Response> {
+async function verify(deps: VerifyDeps, request: Request, call: Call): Promise<Response> {
   const { credential, minRevision, noCache } = request;
   const verification = await deps.verifyPresented(credential, {
     tenantId: call.tenantId,
@@ -58,5 +55,6 @@ async function verify(deps: Pick<AdminDeps, "verifyPresented">, request: Request
     noCache,
     call,
   });
+  deps.countVerification(verification);
   return verificationToProto(verification);
 }

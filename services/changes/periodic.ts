@@ -1,6 +1,9 @@
 /** Time between two looks for what is due, in ms. */
 export const tendIntervalMs = 60_000;
 
+/** Takes how a run of work by the clock ended. Must not throw. */
+export type OnRun = (what: string, outcome: "ok" | "failed") => void;
+
 /** Runs work by the clock, at once and then again and again, until it is stopped; a fault is logged and tried again. */
 export function startPeriodic(
   work: (goOn: () => boolean) => Promise<void>,
@@ -8,13 +11,16 @@ export function startPeriodic(
     what,
     intervalMs,
     schedule,
+    onRun,
     log,
   }: {
-    /** Names the work in the log. */
+    /** Names the work in the log and in metrics. */
     readonly what: string;
     readonly intervalMs: number;
     /** Calls back once after so many ms and gives what cancels that. */
     readonly schedule: (callback: () => void, delayMs: number) => () => void;
+    /** Told how each run ended. */
+    readonly onRun: OnRun;
     readonly log: { error(fields: object, message: string): void };
   },
 ): { stop(): Promise<void> } {
@@ -23,7 +29,13 @@ export function startPeriodic(
   let underWay: Promise<void> = Promise.resolve();
   const look = () => {
     underWay = work(() => running)
-      .catch((err: unknown) => log.error({ err, what }, "what is due could not be done"))
+      .then(
+        () => onRun(what, "ok"),
+        (err: unknown) => {
+          log.error({ err, what }, "what is due could not be done");
+          onRun(what, "failed");
+        },
+      )
       .then(() => {
         if (running) cancel = schedule(look, intervalMs);
       });

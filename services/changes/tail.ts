@@ -66,6 +66,7 @@ export class Tail {
   #cancelTimer: (() => void) | undefined;
   #running = false;
   #trouble: Outcome | undefined;
+  #seenHead = 0n;
   #toldStale = false;
 
   constructor(deps: TailDeps) {
@@ -88,6 +89,12 @@ export class Tail {
   /** Where the log stood at `revision`; of revision 0 and without epoch before the start. */
   get position(): Head {
     return this.#at ?? { revision: 0n, hash: genesisHash, storeEpoch: "" };
+  }
+
+  /** How many revisions the store's head was ahead when it was last seen. */
+  get lag(): bigint {
+    const lag = this.#seenHead - this.revision;
+    return lag > 0n ? lag : 0n;
   }
 
   /** When the last read began that found no gap up to the head, ms since the epoch; 0 before the first. */
@@ -185,6 +192,7 @@ export class Tail {
     const begun = { wallMs: clock.now(), monotonicMs: this.#monotonicMs() };
     try {
       const head = await store.head();
+      this.#seenHead = head.revision;
       const last = this.revision;
       // From the last entry that was told, to see that it is still the same.
       const rows = await store.changesAfter(last === 0n ? 0n : last - 1n, pageSize);

@@ -1,7 +1,8 @@
 import type { SubscriptionLedger } from "../changes/subscription-ledger.ts";
+import type { TokenFormat } from "../core/api-key.ts";
 import type { Keyring } from "../keyring/keyring.ts";
 import type { Freshness, KeyRecords } from "../verification/records.ts";
-import type { VerifyPresented } from "../verification/verify-presented.ts";
+import type { CountVerification, VerifyPresented } from "../verification/verify-presented.ts";
 import type { KeySetHub } from "./key-set-hub.ts";
 
 /** The ports that DerivationService's methods work on. */
@@ -14,6 +15,8 @@ export interface DerivationDeps {
   readonly schedule: (callback: () => void, delayMs: number) => () => void;
   readonly keyring: Pick<Keyring, "forTenant">;
   readonly verifyPresented: VerifyPresented;
+  readonly countVerification: CountVerification;
+  readonly countDerived: (format: TokenFormat) => void;
   /** Base URL of the issuer. */
   readonly issuer: () => string;
   /** Random bytes of a cryptographic source. */

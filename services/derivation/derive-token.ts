@@ -95,6 +95,7 @@ async function derive(deps: DerivationDeps, draft: TokenDraft, parent: Parent, c
   const grant = deriveGrant(parentGrant, demand, issuer, nowMs);
   const { customClaims } = draft;
   const made = await makeToken(deps, { format: draft.format, tenant, issuer, parent, grant, customClaims, nowMs });
+  deps.countDerived(draft.format);
   return {
     ...made,
     format: tokenFormatToProto[draft.format],

@@ -9,6 +9,7 @@ import type { Keyring } from "../keyring/keyring.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";
 import { AudienceFeed } from "./audience-feed.ts";
 import { eventFrame, FeedChannel } from "./feed-channel.ts";
+import { StreamTally } from "./stream-tally.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /** Time between heartbeats, in ms. */
@@ -54,6 +55,7 @@ export class KeySetHub {
     { readonly channel: FeedChannel<AudienceFeed>; readonly loaded: Promise<void> }
   >();
   readonly #subscribers = new Set<Subscriber>();
+  readonly tally = new StreamTally();
   #cancelTimer: () => void = () => {};
   #sinceRecheckMs = 0;
 
@@ -116,6 +118,7 @@ export class KeySetHub {
     if ("delta" in replayed) return;
     const reason = resyncReasons[(replayed as Exclude<Replay, { delta: unknown }>).resync];
     const value = { feed: channel.name, reason, snapshotFollows: true };
+    this.tally.resync(reason);
     subscriber.send(eventFrame({ case: "resyncRequired", value }));
     return this.#joinAnew(subscriber, channel);
   }

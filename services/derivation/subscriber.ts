@@ -4,6 +4,7 @@ import type { FrameSink, StreamCall } from "../rpc/call.ts";
 import type { Frame } from "../rpc/frame.ts";
 import { toDuration } from "../wire/time.ts";
 import { eventFrame, type FeedChannel, type Follower } from "./feed-channel.ts";
+import type { StreamTally } from "./stream-tally.ts";
 
 /** What may be waiting for a client that reads slowly, in bytes; beyond it must begin anew. */
 export const bufferedBytesMax = 1024 * 1024;
@@ -18,6 +19,7 @@ export interface SubscriberParts {
   readonly sink: FrameSink;
   /** Calls back once after so many ms and gives what cancels that. */
   readonly schedule: (callback: () => void, delayMs: number) => () => void;
+  readonly tally: StreamTally;
 }
 
 /**
@@ -69,7 +71,7 @@ export class Subscriber implements Follower {
     }
     const { sink } = this.#parts;
     if (sink.bufferedBytes > bufferedBytesMax) this.#tooSlow();
-    else sink.write(frame);
+    else this.#write(frame);
   }
 
   /** Sends a snapshot no faster than it is read; what is told meanwhile comes after it. */
@@ -78,7 +80,7 @@ export class Subscriber implements Follower {
     this.#pending ??= [];
     for (const frame of frames) {
       if (this.#over) return;
-      sink.write(frame);
+      this.#write(frame);
       if (sink.bufferedBytes > bufferedBytesMax) await this.#drained();
     }
     const pending = this.#pending;
@@ -122,11 +124,17 @@ export class Subscriber implements Follower {
     cancel();
   }
 
+  #write(frame: Frame): void {
+    this.#parts.tally.messages += 1;
+    this.#parts.sink.write(frame);
+  }
+
   #tooSlow(): void {
     this.#resync(ResyncReason.TOO_SLOW);
   }
 
   #resync(reason: ResyncReason): void {
+    if (!this.#over) this.#parts.tally.resync(reason);
     this.#end([eventFrame({ case: "resyncRequired", value: { feed: "", reason, snapshotFollows: false } })]);
   }
 
@@ -136,7 +144,7 @@ export class Subscriber implements Follower {
     this.#pending = undefined;
     for (const channel of this.#channels) channel.remove(this);
     this.#channels.clear();
-    for (const frame of last) this.#parts.sink.write(frame);
+    for (const frame of last) this.#write(frame);
     if (refusal === undefined) this.#resolve();
     else this.#reject(refusal);
   }

@@ -6,7 +6,7 @@ import type { DerivationDeps } from "./deps.ts";
 
 /** VerifyToken: whether a derived token is authentic and allows a request. What isn't one is MALFORMED here. */
 export function verifyToken(
-  deps: Pick<DerivationDeps, "verifyPresented">,
+  deps: Pick<DerivationDeps, "verifyPresented" | "countVerification">,
 ): Unary<typeof DerivationService.method.verifyToken> {
   return async (request, call) => {
     const violations = new FieldViolations();
@@ -23,6 +23,8 @@ export function verifyToken(
     });
     const { kind, revision, ageMs } = verification;
     const isToken = kind === "JWT" || kind === "MACAROON";
-    return verificationToProto(isToken ? verification : { code: "MALFORMED", revision, ageMs });
+    const answer = isToken ? verification : { code: "MALFORMED" as const, revision, ageMs };
+    deps.countVerification(answer);
+    return verificationToProto(answer);
   };
 }

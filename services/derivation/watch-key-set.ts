@@ -42,7 +42,7 @@ export function watchKeySet(deps: DerivationDeps): Streaming<typeof DerivationSe
     if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
     const { hub, ledger, schedule } = deps;
     const id = newId("sub", deps.now(), deps.random(10));
-    const subscriber = new Subscriber({ id, call, sink, schedule });
+    const subscriber = new Subscriber({ id, call, sink, schedule, tally: hub.tally });
     await ledger.open(subscriptionOf(deps, id, draft, call), draft.replaces);
     const gone = () => subscriber.close();
     call.signal.addEventListener("abort", gone, { once: true });

@@ -4,10 +4,15 @@ import type { TenantId } from "../core/ids.ts";
 import type { Failure } from "./error-boundary.ts";
 import type { Log } from "./log.ts";
 
+/** `rpc.system.name` of OpenTelemetry's conventions. gRPC-Web counts as gRPC. */
+export type RpcSystem = "grpc" | "connectrpc";
+
 /** One finished call, as log and metrics want it: ids only, no secret, no argument. */
 export interface CallRecord {
   /** Full method name. */
   readonly method: string;
+  /** By what it came, */
+  readonly system: RpcSystem;
   /** Whether the method is open to anyone, as health. */
   readonly open: boolean;
   readonly durationMs: number;

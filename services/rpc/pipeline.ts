@@ -7,7 +7,7 @@ import type { TenantId } from "../core/ids.ts";
 import { bearerCredential } from "./bearer-credential.ts";
 import type { Call, Carrier, FrameSink } from "./call.ts";
 import { CallLifetime } from "./call-lifetime.ts";
-import type { RecordCall } from "./call-record.ts";
+import type { RecordCall, RpcSystem } from "./call-record.ts";
 import { deadlineExceeded, type Failure, failureOf } from "./error-boundary.ts";
 import type { StreamMethod, UnaryMethod } from "./method-registry.ts";
 
@@ -230,10 +230,15 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   function finish({ method, open, carrier, startMs, caller, tenantId }: Progress, failure: Failure | undefined): void {
     const durationMs = monotonicMs() - startMs;
-    record({ method, open, durationMs, peerAddress: carrier.peerAddress, caller, tenantId, failure });
+    const system = systemOf(carrier);
+    record({ method, system, open, durationMs, peerAddress: carrier.peerAddress, caller, tenantId, failure });
   }
 
   return { unary, screen, stream, open, openStream, refuse };
+}
+
+function systemOf(carrier: Carrier): RpcSystem {
+  return carrier.header("content-type")?.startsWith("application/grpc") ? "grpc" : "connectrpc";
 }
 
 function tooManyStreams(): IchorError {

@@ -40,6 +40,8 @@ export class CoherentCache<K, V> {
   readonly #values: BoundedLru<K, V>;
   readonly #absent: BoundedLru<K, true>;
   readonly #flights = new Map<K, Flight<V>>();
+  /** Look-ups so far: answered from memory, by a read that is kept, and by one because the store had to be asked. */
+  readonly reads = { hit: 0, miss: 0, bypass: 0 };
 
   constructor(options: CoherentCacheOptions<K, V>) {
     this.#options = options;
@@ -60,9 +62,16 @@ export class CoherentCache<K, V> {
     const { followed, maxStalenessMs } = this.#options;
     const ageMs = followed.ageMs();
     // What nobody can drop any more must not be joined either.
-    if (noCache || ageMs >= maxStalenessMs) return this.#read(id);
+    if (noCache || ageMs >= maxStalenessMs) {
+      this.reads.bypass += 1;
+      return this.#read(id);
+    }
     const value = this.#values.get(id);
-    if (value !== undefined || this.#absent.get(id)) return { value, ageMs };
+    if (value !== undefined || this.#absent.get(id)) {
+      this.reads.hit += 1;
+      return { value, ageMs };
+    }
+    this.reads.miss += 1;
     const flight = this.#flights.get(id) ?? this.#begin(id);
     const read = await flight.answer;
     return { value: read, ageMs: Math.max(ageMs, this.#options.monotonicMs() - flight.begunMs) };

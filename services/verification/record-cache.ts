@@ -62,6 +62,11 @@ export class RecordCache implements KeyRecords {
     tail.subscribe((event) => this.#apply(event));
   }
 
+  /** What each cache has done and takes, for metrics. */
+  get caches(): Readonly<Record<"keys" | "digests" | "tenants", Pick<CoherentCache<never, never>, "reads" | "bytes">>> {
+    return { keys: this.#keys, digests: this.#digests, tenants: this.#tenants };
+  }
+
   key(id: KeyId, noCache: boolean): Promise<Known<ApiKey>> {
     return this.#keys.get(id, noCache);
   }

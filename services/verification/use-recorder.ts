@@ -35,6 +35,8 @@ export class UseRecorder {
   #waiting = new Map<KeyId, Waiting>();
   #flushing: Promise<void> | undefined;
   #cancelTimer: (() => void) | undefined;
+  /** Batches so far that were written, and that failed. */
+  readonly flushes = { ok: 0, failed: 0 };
 
   constructor(deps: UseRecorderDeps) {
     this.#deps = deps;
@@ -53,6 +55,11 @@ export class UseRecorder {
       version.lastTimeMs = nowMs;
     }
   };
+
+  /** How many keys have use that isn't written. */
+  get waitingKeys(): number {
+    return this.#waiting.size;
+  }
 
   /** Writes what waits. Never rejects: what can't be written waits on. */
   flush(): Promise<void> {
@@ -85,7 +92,9 @@ export class UseRecorder {
     for (let start = 0; start < uses.length; start += batchMax) {
       try {
         await this.#deps.store.addUse(uses.slice(start, start + batchMax));
+        this.flushes.ok += 1;
       } catch (err) {
+        this.flushes.failed += 1;
         this.#deps.log.warn({ err }, "the use of keys could not be written; it is tried again");
         for (const use of uses.slice(start)) this.#putBack(use);
         return;

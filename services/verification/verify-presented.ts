@@ -32,6 +32,9 @@ export interface VerifyOptions {
 /** Verifies a presented credential: authentic first, then cleared for the demand. Refusals are results. */
 export type VerifyPresented = (presentedCredential: string, options: VerifyOptions) => Promise<Verification>;
 
+/** Takes each answer that a method gives about a credential, for metrics. Must not throw. */
+export type CountVerification = (verification: Pick<Verification, "code" | "kind">) => void;
+
 export interface VerificationDeps extends TokenDeps {
   readonly freshness: Freshness;
   readonly peppers: Peppers;

@@ -1,6 +1,7 @@
 import type { WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
 import { newId, type SubscriptionId } from "../../services/core/ids.ts";
 import type { Position } from "../../services/core/key-set/feed.ts";
+import { StreamTally } from "../../services/derivation/stream-tally.ts";
 import { Subscriber } from "../../services/derivation/subscriber.ts";
 import type { StreamCall } from "../../services/rpc/call.ts";
 import type { Frame } from "../../services/rpc/frame.ts";
@@ -35,7 +36,7 @@ export class WorldSubscriber {
     const call = { caller: { keyId: "key_x", tenantId }, recheck: async () => {} } as unknown as StreamCall;
     const sink = { bufferedBytes: 0, write: (frame: Frame) => void frames.push(frame), drained: async () => {} };
     const id = newId("sub", 0, ids(10)) as SubscriptionId;
-    const subscriber = new Subscriber({ id, call, sink, schedule: () => () => {} });
+    const subscriber = new Subscriber({ id, call, sink, schedule: () => () => {}, tally: new StreamTally() });
     const line = { subscriber, frames, over: false };
     this.#line = line;
     const order = { tenantId, audiences: [], resume: this.replica.resumePoint };

@@ -5,6 +5,7 @@ import { failureOf } from "../../../services/rpc/error-boundary.ts";
 import { callers, collectLog, defaultTenantId } from "../../support/fake-server.ts";
 
 const good: CallRecord = {
+  system: "grpc",
   method: "ichor.v1.AdminService/GetApiKey",
   open: false,
   durationMs: 1.23456,

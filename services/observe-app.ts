@@ -1,0 +1,59 @@
+import type { Tail } from "./changes/tail.ts";
+import type { TokenFormat } from "./core/api-key.ts";
+import type { Verification } from "./core/verification-outcome.ts";
+import type { KeySetHub } from "./derivation/key-set-hub.ts";
+import type { Store } from "./store/port.ts";
+import type { Metrics } from "./telemetry/metrics.ts";
+import type { RecordCache } from "./verification/record-cache.ts";
+import type { UseRecorder } from "./verification/use-recorder.ts";
+
+/** The parts of a server that keep counts of their own. */
+export interface ObservedParts {
+  readonly store: Pick<Store, "onCommit">;
+  readonly tail: Tail;
+  readonly records: RecordCache;
+  readonly use: UseRecorder;
+  readonly hub: KeySetHub;
+}
+
+/** Lets metrics read what the parts of a server count and keep anyway. */
+export function observeApp(metrics: Metrics, { store, tail, records, use, hub }: ObservedParts): void {
+  const commits = metrics.count("ichor.store.commits", {});
+  store.onCommit(() => void commits.value++);
+
+  metrics.observe("ichor.log.revision", {}, () => Number(tail.revision));
+  metrics.observe("ichor.log.lag", {}, () => Number(tail.lag));
+  metrics.observe("ichor.log.age", {}, () => tail.ageMs() / 1_000);
+  const resets = metrics.counts("ichor.log.resets");
+  for (const reason of ["fork", "store_epoch", "compacted"]) resets(reason);
+  tail.subscribe((event) => event.kind === "reset" && resets(event.reason).value++);
+
+  for (const [cache, kept] of Object.entries(records.caches)) {
+    metrics.observe("ichor.cache.size", { "ichor.cache": cache }, () => kept.bytes);
+    for (const result of ["hit", "miss", "bypass"] as const) {
+      const attributes = { "ichor.cache": cache, "ichor.result": result };
+      metrics.observe("ichor.cache.reads", attributes, () => kept.reads[result]);
+    }
+  }
+
+  metrics.observe("ichor.use.waiting", {}, () => use.waitingKeys);
+  for (const outcome of ["ok", "failed"] as const)
+    metrics.observe("ichor.use.flushes", { "ichor.outcome": outcome }, () => use.flushes[outcome]);
+
+  metrics.observe("ichor.stream.subscribers", {}, () => hub.subscribers.size);
+  metrics.observe("ichor.stream.messages", {}, () => hub.tally.messages);
+  for (const reason of hub.tally.resyncs.keys())
+    metrics.observe("ichor.stream.resyncs", { "ichor.reason": reason }, () => hub.tally.resyncs.get(reason));
+}
+
+/** Counts answers of verifications by code and kind; texts that are no credential have none. */
+export function countVerifications(metrics: Metrics): (verification: Pick<Verification, "code" | "kind">) => void {
+  const counts = metrics.counts("ichor.verifications");
+  return ({ code, kind }) => void counts(code, kind ?? "NONE").value++;
+}
+
+/** Counts derived tokens. */
+export function countDerived(metrics: Metrics): (format: TokenFormat) => void {
+  const counts = metrics.counts("ichor.tokens.derived");
+  return (format) => void counts(format).value++;
+}

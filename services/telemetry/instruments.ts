@@ -1,0 +1,133 @@
+/**
+ * What one instrument measures. `counter`: adds up; `gauge`: is read when it is collected; `histogram`: a distribution,
+ * with the upper bounds of its buckets.
+ */
+export interface InstrumentSpec {
+  readonly kind: "counter" | "gauge" | "histogram";
+  /** UCUM, with what is counted in braces. */
+  readonly unit: string;
+  readonly help: string;
+  /** The attributes that each value carries. Few values each, and none that names a key, a tenant or a person. */
+  readonly attributes: readonly string[];
+  readonly buckets?: readonly number[];
+}
+
+/** From a warm verification to the longest that a call may take, in s; those of the conventions are among them. */
+const callSeconds = [
+  0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60,
+];
+
+/**
+ * The closed list of what Ichor measures, by name. OpenTelemetry's semantic conventions give the names of what they know
+ * (`rpc.…`, `db.…`, `process.…`, `nodejs.…`, `v8js.…`); the rest is `ichor.…`. In Prometheus' text `ichor.log.age` with unit s
+ * is `ichor_log_age_seconds`, and a counter ends in `_total`.
+ */
+export const instruments = {
+  "rpc.server.call.duration": {
+    kind: "histogram",
+    unit: "s",
+    help: "Calls by method and status; of a stream, how long it was open. `error.type`: the reason, empty if it went well.",
+    attributes: ["rpc.system.name", "rpc.method", "rpc.response.status_code", "error.type"],
+    buckets: callSeconds,
+  },
+  "ichor.verifications": {
+    kind: "counter",
+    unit: "{verification}",
+    help: "Answers of VerifyCredential, its batch and VerifyToken by code and kind of credential.",
+    attributes: ["ichor.code", "ichor.kind"],
+  },
+  "ichor.tokens.derived": {
+    kind: "counter",
+    unit: "{token}",
+    help: "Tokens that were derived.",
+    attributes: ["ichor.format"],
+  },
+  "ichor.cache.reads": {
+    kind: "counter",
+    unit: "{read}",
+    help: "Look-ups of records; `ichor.result`: hit, miss (one read of the store may answer several), or bypass (the store had to be asked).",
+    attributes: ["ichor.cache", "ichor.result"],
+  },
+  "ichor.cache.size": {
+    kind: "gauge",
+    unit: "By",
+    help: "Memory that cached records take, as estimated.",
+    attributes: ["ichor.cache"],
+  },
+  "ichor.log.revision": {
+    kind: "gauge",
+    unit: "{revision}",
+    help: "Revision up to which this server knows every change.",
+    attributes: [],
+  },
+  "ichor.log.lag": {
+    kind: "gauge",
+    unit: "{revision}",
+    help: "Revisions between that and the store's head, as it was last seen.",
+    attributes: [],
+  },
+  "ichor.log.age": {
+    kind: "gauge",
+    unit: "s",
+    help: "Time since this server knew every change; from 5 s on it isn't ready.",
+    attributes: [],
+  },
+  "ichor.log.resets": {
+    kind: "counter",
+    unit: "{reset}",
+    help: "Times that the store's history was another one than the one that was followed.",
+    attributes: ["ichor.reason"],
+  },
+  "ichor.stream.subscribers": {
+    kind: "gauge",
+    unit: "{subscriber}",
+    help: "Open key-set streams.",
+    attributes: [],
+  },
+  "ichor.stream.messages": {
+    kind: "counter",
+    unit: "{message}",
+    help: "Messages written to key-set streams.",
+    attributes: [],
+  },
+  "ichor.stream.resyncs": {
+    kind: "counter",
+    unit: "{resync}",
+    help: "Times that a subscriber had to begin anew.",
+    attributes: ["ichor.reason"],
+  },
+  "ichor.use.flushes": {
+    kind: "counter",
+    unit: "{flush}",
+    help: "Batches of counted use that were written, or failed and wait.",
+    attributes: ["ichor.outcome"],
+  },
+  "ichor.use.waiting": {
+    kind: "gauge",
+    unit: "{key}",
+    help: "Keys whose use isn't written yet.",
+    attributes: [],
+  },
+  "ichor.store.commits": {
+    kind: "counter",
+    unit: "{transaction}",
+    help: "Changing transactions that were committed here.",
+    attributes: [],
+  },
+  "ichor.periodic.runs": {
+    kind: "counter",
+    unit: "{run}",
+    help: "Runs of work by the clock; `ichor.outcome`: ok or failed.",
+    attributes: ["ichor.work", "ichor.outcome"],
+  },
+} as const satisfies Record<string, InstrumentSpec>;
+
+/** The names that are on the list, by kind. */
+export type InstrumentName<Kind extends InstrumentSpec["kind"]> = {
+  [N in keyof typeof instruments]: (typeof instruments)[N]["kind"] extends Kind ? N : never;
+}[keyof typeof instruments];
+
+/** What a value of an instrument carries: exactly its attributes. */
+export type AttributesOf<N extends keyof typeof instruments> = Readonly<
+  Record<(typeof instruments)[N]["attributes"][number], string>
+>;

@@ -1,0 +1,43 @@
+import { Code } from "@connectrpc/connect";
+import { getOrMake } from "../core/get-or-make.ts";
+import type { CallRecord, RecordCall } from "../rpc/call-record.ts";
+import type { Failure } from "../rpc/error-boundary.ts";
+import type { AttributesOf } from "./instruments.ts";
+import type { Metrics } from "./metrics.ts";
+
+type CallAttributes = AttributesOf<"rpc.server.call.duration">;
+
+/** Measures each finished call. Its attributes are made once for each way that a method ended so far. */
+export function measureCalls(metrics: Metrics): RecordCall {
+  const durations = metrics.histogram("rpc.server.call.duration");
+  const made = new Map<string, Map<string, CallAttributes>>();
+  return (call) => {
+    const ofMethod = getOrMake(made, call.method, () => new Map<string, CallAttributes>());
+    // Short and without a new string for what goes well.
+    const end =
+      call.failure === undefined
+        ? call.system
+        : `${call.system} ${errorTypeOf(call.failure)} ${call.failure.error.code}`;
+    const attributes = getOrMake(ofMethod, end, () => attributesOf(call));
+    durations.record(call.durationMs / 1_000, attributes);
+  };
+}
+
+function attributesOf({ system, method, failure }: CallRecord): CallAttributes {
+  return Object.freeze({
+    "rpc.system.name": system,
+    "rpc.method": method,
+    "rpc.response.status_code": failure === undefined ? "OK" : statusNameOf(failure.error.code),
+    "error.type": failure === undefined ? "" : errorTypeOf(failure),
+  });
+}
+
+/** The reason; for what has none, as a client that went away, the status. */
+function errorTypeOf({ reason, error }: Failure): string {
+  return reason ?? statusNameOf(error.code);
+}
+
+/** `DEADLINE_EXCEEDED`, as gRPC writes it. */
+function statusNameOf(code: Code): string {
+  return Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+}
