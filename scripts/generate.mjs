@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { delimiter, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { generateDocs } from "./generate-docs.mjs";
+import { readModels } from "./models.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -48,6 +49,19 @@ function generateCode(target) {
       CHECKPOINT_DISABLE: "1",
     });
   }
+  writeFileSync(join(target, "prisma", "tables.ts"), tablesModule());
+}
+
+/** What the tables are called, for SQL that works on all of them. */
+function tablesModule() {
+  const tables = readModels(join(root, "prisma/models.prisma")).map(({ table, fields, primaryKey }) => ({
+    name: table,
+    columns: fields.map(({ column }) => column),
+    primaryKey,
+  }));
+  return `// Made by scripts/generate.mjs from prisma/models.prisma, in its order.
+export const tables = ${JSON.stringify(tables, null, 2)} as const;
+`;
 }
 
 function replace(folder, names) {

@@ -1,13 +1,16 @@
 import { IchorError } from "../core/errors.ts";
 import type { KeyId, SubscriptionId } from "../core/ids.ts";
-import type { ServerPresence, Subscription, SubscriptionStore } from "../store/subscription-port.ts";
+import {
+  type ServerPresence,
+  type Subscription,
+  type SubscriptionStore,
+  serverGoneMs,
+} from "../store/subscription-port.ts";
 
 /** How often rows are written at most, and other servers looked at, in ms. */
 export const ledgerIntervalMs = 1_000;
 /** How often an unchanged server says that it lives, in ms. */
 export const presenceIntervalMs = 5_000;
-/** A server that was silent for so long is gone, in ms. */
-export const serverGoneMs = 15_000;
 /** How long who follows no more is remembered, in ms. */
 export const subscriptionMemoryMs = 24 * 3_600_000;
 

@@ -4,14 +4,16 @@ import { renewEpoch } from "../app.ts";
 import { loadServerConfig } from "../config.ts";
 import type { CliIo } from "./io.ts";
 import { tellingStartFaults } from "./serve.ts";
+import { addStoreCopyCommands } from "./store-copy.ts";
 
-/** Adds `store new-epoch`. */
+/** Adds `store new-epoch`, `store copy` and `store unfence`. */
 export function addStoreCommands(program: Command, io: CliIo): void {
   const store = program.command("store").description("tend the store itself; needs its database at hand");
   store
     .command("new-epoch")
     .description("say that the store was restored: verifiers begin anew, and tokens derived before now end")
     .action(() => tellingStartFaults(() => newEpoch(program.opts().json === true, io)));
+  addStoreCopyCommands(store, () => program.opts().json === true, io);
 }
 
 async function newEpoch(json: boolean, { env, stdout }: CliIo): Promise<void> {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { DatabaseTarget } from "../core/database-url.ts";
+import { headRowId, requireOpenHead, unfinishedHeadId } from "./head-row.ts";
 import { StoreStartError } from "./start-error.ts";
 
 /** One step of the schema: plain SQL, in Prisma's layout `prisma/migrations/<provider>/<name>/migration.sql`. */
@@ -28,6 +29,8 @@ export interface MigrationRun {
   readonly apply: boolean;
   /** Id of the history for a store that has none yet. */
   readonly storeEpoch: string;
+  /** Whether this is for a copy of the whole store: only then may the head row be other than open, and a new one is. */
+  readonly copying?: boolean;
 }
 
 /** Reads a folder of migrations, in the order that they are applied in. */
@@ -75,6 +78,16 @@ export function pendingMigrations(
   }
   const applied = new Set(recorded.map(({ name }) => name));
   return known.filter(({ name }) => !applied.has(name));
+}
+
+/** The id that a new head row gets. */
+export function newHeadId({ copying }: MigrationRun): string {
+  return copying ? unfinishedHeadId : headRowId;
+}
+
+/** Throws StoreStartError if this start must not touch a store whose head row has that id. */
+export function requireHead({ copying }: MigrationRun, headId: string): void {
+  if (!copying) requireOpenHead(headId);
 }
 
 export function migrationNames(migrations: readonly Migration[]): readonly string[] {

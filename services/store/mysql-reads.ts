@@ -1,6 +1,7 @@
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
+import { requiredHead } from "./head-row.ts";
 import { changesSql, digestSql, forMysql, headSql, keySql } from "./hot-read-sql.ts";
 import type { MysqlPool } from "./mysql-pool.ts";
 import type { HotReads, KeyOfDigest } from "./port.ts";
@@ -46,8 +47,7 @@ export class MysqlReads implements HotReads {
 
   async head(): Promise<Head> {
     const [head] = await this.#pool.execute<Head[]>(statements.head);
-    if (head === undefined) throw new Error("the store has no head row");
-    return head;
+    return requiredHead(head);
   }
 
   async changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {

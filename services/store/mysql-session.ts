@@ -4,6 +4,7 @@ import { sha256 } from "../core/digest.ts";
 import { mysqlConnectionConfig } from "./mysql-pool.ts";
 import { migrationLockSecondsMax, type ServerSession } from "./server-migrate.ts";
 import { serverStartError } from "./server-start-error.ts";
+import { betweenBeginAndCommit } from "./sql-session.ts";
 import { StoreStartError } from "./start-error.ts";
 
 const recordsSql = `
@@ -27,6 +28,9 @@ export async function openMysqlSession(database: ServerDatabase): Promise<Server
     recordsSql,
     rows,
     script: async (sql) => void (await connection.query(sql)),
+    atomically: (work) => betweenBeginAndCommit(rows, work),
+    // It would read every row up to the one that is compared with.
+    comparesRows: false,
     locked: (work) => lockedByName(rows, lockNameOf(database), work),
     async tables() {
       const found = await rows<{ name: string }>(

@@ -1,6 +1,12 @@
 import { placeOf, type ServerDatabase } from "../core/database-url.ts";
-import type { StoreDeps } from "./deps.ts";
-import { type DatabaseSettings, judgeDurability, postgresDurability, postgresSettingNames } from "./durability.ts";
+import type { StoreLog } from "./deps.ts";
+import {
+  type DatabaseSettings,
+  type Durability,
+  judgeDurability,
+  postgresDurability,
+  postgresSettingNames,
+} from "./durability.ts";
 import type { MigrationRun } from "./migrations.ts";
 import { createPostgresPool } from "./postgres-pool.ts";
 import { openPostgresSession } from "./postgres-session.ts";
@@ -13,21 +19,38 @@ export async function openPostgres(
   database: ServerDatabase,
   run: MigrationRun,
   limits: ServerLimits,
-  { log }: Pick<StoreDeps, "log">,
+  log: StoreLog,
 ): Promise<{ readonly backend: PrismaBackend; readonly applied: readonly string[] }> {
   const session = await openPostgresSession(database);
   let applied: readonly string[];
   try {
-    // CockroachDB has none of these settings: what it acknowledged is replicated.
-    if (database.provider === "postgresql")
-      judgeDurability(placeOf(database), postgresDurability(await readSettings(session)), log);
-    applied = await migrateServer(session, run);
+    applied = await preparePostgres(session, database, run, log);
   } finally {
     await session.close();
   }
   const { postgresBackend } = await import("./prisma-postgres.ts");
   const backend = await postgresBackend(database, createPostgresPool(database, limits), limits);
   return { backend, applied };
+}
+
+/** Judges the server's settings and brings the schema up to date; gives the migrations that were applied. */
+export async function preparePostgres(
+  session: ServerSession,
+  database: ServerDatabase,
+  run: MigrationRun,
+  log: StoreLog,
+): Promise<readonly string[]> {
+  const durability = await readPostgresDurability(session, database);
+  if (durability !== undefined) judgeDurability(placeOf(database), durability, log);
+  return migrateServer(session, run);
+}
+
+/** Undefined for CockroachDB, which has none of these settings: what it acknowledged is replicated. */
+export async function readPostgresDurability(
+  session: ServerSession,
+  { provider }: ServerDatabase,
+): Promise<Durability | undefined> {
+  return provider === "postgresql" ? postgresDurability(await readSettings(session)) : undefined;
 }
 
 async function readSettings(session: ServerSession): Promise<DatabaseSettings> {

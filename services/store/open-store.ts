@@ -60,9 +60,9 @@ function openBackend(target: DatabaseTarget, options: StoreOptions): Promise<Ope
       return openSqlite(target.path, run, limits.lockWaitMs);
     case "postgresql":
     case "cockroachdb":
-      return openPostgres(target, run, limits, options);
+      return openPostgres(target, run, limits, options.log);
     case "mysql":
-      return openMysql(target, run, limits, options);
+      return openMysql(target, run, limits, options.log);
   }
 }
 

@@ -2,6 +2,7 @@ import type { Pool } from "pg";
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
+import { requiredHead } from "./head-row.ts";
 import { changesSql, digestSql, forPostgres, headSql, keySql } from "./hot-read-sql.ts";
 import type { HotReads, KeyOfDigest } from "./port.ts";
 import { postgresTypes } from "./postgres-pool.ts";
@@ -35,8 +36,7 @@ export class PostgresReads implements HotReads {
 
   async head(): Promise<Head> {
     const [head] = await this.#rows<Head>("ichor_head", []);
-    if (head === undefined) throw new Error("the store has no head row");
-    return head;
+    return requiredHead(head);
   }
 
   async changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {

@@ -4,6 +4,7 @@ import { forPostgres } from "./hot-read-sql.ts";
 import { postgresClientConfig, postgresTypes } from "./postgres-pool.ts";
 import { migrationLockSecondsMax, type ServerSession } from "./server-migrate.ts";
 import { serverStartError } from "./server-start-error.ts";
+import { betweenBeginAndCommit } from "./sql-session.ts";
 import { StoreStartError } from "./start-error.ts";
 
 const recordsSql = `
@@ -33,6 +34,8 @@ export async function openPostgresSession(database: ServerDatabase): Promise<Ser
     rows: async <R extends object>(sql: string, values: readonly unknown[] = []) =>
       (await query(sql, values)).rows as readonly R[],
     script: async (sql) => void (await client.query(sql)),
+    atomically: (work) => betweenBeginAndCommit((sql) => client.query(sql), work),
+    comparesRows: true,
     locked: (work) =>
       database.provider === "cockroachdb" ? lockedByRow(database, work) : lockedInTransaction(client, work),
     async tables() {
@@ -57,17 +60,14 @@ async function connect(database: ServerDatabase): Promise<Client> {
   }
 }
 
-async function lockedInTransaction<T>(client: Client, work: () => Promise<T>): Promise<T> {
-  await client.query("BEGIN");
-  try {
-    await client.query(`SELECT pg_advisory_xact_lock(${advisoryLock})`).catch(tooLate);
-    const result = await work();
-    await client.query("COMMIT");
-    return result;
-  } catch (error) {
-    await client.query("ROLLBACK").catch(() => {});
-    throw error;
-  }
+function lockedInTransaction<T>(client: Client, work: () => Promise<T>): Promise<T> {
+  return betweenBeginAndCommit(
+    (sql) => client.query(sql),
+    async () => {
+      await client.query(`SELECT pg_advisory_xact_lock(${advisoryLock})`).catch(tooLate);
+      return work();
+    },
+  );
 }
 
 /** The lock is on a connection of its own: changes of the schema commit on theirs one by one. */

@@ -1,6 +1,7 @@
 import { type DriverAdapterError, isDriverAdapterError } from "@prisma/driver-adapter-utils";
 import { Prisma } from "../../gen/prisma/sqlite/client.ts";
 import { IchorError } from "../core/errors.ts";
+import { StoreFenced } from "./head-row.ts";
 import { MutexTimeout } from "./mutex.ts";
 import { failureOfMysqlCode, failureOfSqlState, type ServerFailure, serverFailureOf } from "./server-failure.ts";
 import { sqliteCode } from "./sqlite-busy.ts";
@@ -40,7 +41,8 @@ function isUnavailable(error: unknown): boolean {
 }
 
 function failureOf(error: unknown): ServerFailure | undefined {
-  if (error instanceof MutexTimeout || error instanceof DatabaseGone) return "unavailable";
+  if (error instanceof MutexTimeout || error instanceof DatabaseGone || error instanceof StoreFenced)
+    return "unavailable";
   if (error instanceof Error && isDriverAdapterError(error)) return failureOfAdapter(error);
   if (error instanceof Prisma.PrismaClientKnownRequestError) {
     if (error.code === "P2034") return "conflict";

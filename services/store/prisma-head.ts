@@ -1,5 +1,6 @@
 import type { Head } from "../core/change.ts";
-import { type Db, headRowId } from "./prisma-reads.ts";
+import { headRowId, requiredHead } from "./head-row.ts";
+import type { Db } from "./prisma-reads.ts";
 
 /**
  * Locks the head row and counts its revision up; gives the head with that revision and the hash before it. On SQLite BEGIN
@@ -9,7 +10,7 @@ export async function takeRevision(db: Db): Promise<Head> {
   const [head] = await db.$queryRaw<Head[]>`
     UPDATE store_head SET revision = revision + 1 WHERE id = ${headRowId}
     RETURNING revision, hash, store_epoch AS "storeEpoch"`;
-  return required(head);
+  return requiredHead(head);
 }
 
 /** The same for MySQL, which has no UPDATE … RETURNING: the row is this transaction's once it was written. */
@@ -17,10 +18,5 @@ export async function takeRevisionInTwo(db: Db): Promise<Head> {
   await db.$executeRaw`UPDATE store_head SET revision = revision + 1 WHERE id = ${headRowId}`;
   const [head] = await db.$queryRaw<Head[]>`
     SELECT revision, hash, store_epoch AS storeEpoch FROM store_head WHERE id = ${headRowId}`;
-  return required(head);
-}
-
-function required(head: Head | undefined): Head {
-  if (head === undefined) throw new Error("the store has no head row");
-  return head;
+  return requiredHead(head);
 }

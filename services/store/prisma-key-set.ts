@@ -3,8 +3,9 @@ import type { Change } from "../core/change.ts";
 import type { KeyId, TenantId, TokenId } from "../core/ids.ts";
 import { type KeyMark, type KeyMarkStatus, markAfter, markNumber } from "../core/key-set/key-mark.ts";
 import { packIds } from "../core/key-set/key-set-delta.ts";
+import { headRowId } from "./head-row.ts";
 import type { KeySetRecord, KeySetStore } from "./key-set-port.ts";
-import { type Db, headRowId } from "./prisma-reads.ts";
+import { type Db, readHead } from "./prisma-reads.ts";
 import { PrismaTokens } from "./prisma-tokens.ts";
 import { insertRows } from "./prisma-transaction.ts";
 import { tenantOf } from "./rows.ts";
@@ -46,7 +47,7 @@ export function keySetReader(
 }
 
 async function readKeySet(db: Db, tenantId: TenantId): Promise<KeySetRecord | undefined> {
-  const head = await db.storeHead.findUniqueOrThrow({ where: { id: headRowId } });
+  const head = await readHead(db);
   const tenant = await db.tenant.findUnique({ where: { id: tenantId } });
   if (tenant === null) return undefined;
   const marks = await db.keyMark.findMany({ where: { tenantId } });
@@ -64,7 +65,7 @@ async function readKeySet(db: Db, tenantId: TenantId): Promise<KeySetRecord | un
 /** `compactChanges` of the port. */
 export function compactChanges(client: PrismaClient, beforeMs: number, limit: number): Promise<number> {
   return client.$transaction(async (db) => {
-    const head = await db.storeHead.findUniqueOrThrow({ where: { id: headRowId } });
+    const head = await readHead(db);
     const oldest = await db.changeLog.findMany({
       where: { revision: { gt: head.compactedThrough, lt: head.revision } },
       orderBy: { revision: "asc" },
@@ -91,7 +92,7 @@ export function compactChanges(client: PrismaClient, beforeMs: number, limit: nu
 
 /** Up to which revision payloads are gone. */
 export async function readCompactedThrough(db: Db): Promise<bigint> {
-  return (await db.storeHead.findUniqueOrThrow({ where: { id: headRowId } })).compactedThrough;
+  return (await readHead(db)).compactedThrough;
 }
 
 /** Longest that the read of a key set may take. */

@@ -4,6 +4,7 @@ import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import { rootScope } from "../core/scopes.ts";
 import { defaultTenantSlug, type Tenant } from "../core/tenant.ts";
+import { headRowId, requiredHead } from "./head-row.ts";
 import type {
   IdempotencyKey,
   IdempotencyRecord,
@@ -22,8 +23,10 @@ import { changeRowsOf, idempotencyRecordOf, keyOf, ownBytes, sealedSecretOf, ten
 /** What reads and writes go through: the client, or one of its transactions. */
 export type Db = Prisma.TransactionClient;
 
-/** The only value of `store_head.id`. */
-export const headRowId = "head";
+/** The head row. Throws StoreFenced if there is no open one. */
+export async function readHead(db: Db) {
+  return requiredHead(await db.storeHead.findUnique({ where: { id: headRowId } }));
+}
 
 /** The reads of the port over Prisma: of committed state, or within a transaction of its own writes. */
 export abstract class PrismaReads implements StoreReads {
@@ -37,7 +40,7 @@ export abstract class PrismaReads implements StoreReads {
 
   head(): Promise<Head> {
     return answering(async () => {
-      const { revision, hash, storeEpoch } = await this.db.storeHead.findUniqueOrThrow({ where: { id: headRowId } });
+      const { revision, hash, storeEpoch } = await readHead(this.db);
       return { revision, hash, storeEpoch };
     });
   }

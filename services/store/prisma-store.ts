@@ -6,6 +6,7 @@ import { auditBytes, chainHash, changeBytes } from "../core/change-chain.ts";
 import { sha256 } from "../core/digest.ts";
 import { type KeyId, newId, type TenantId } from "../core/ids.ts";
 import type { StoreDeps } from "./deps.ts";
+import { headRowId } from "./head-row.ts";
 import type { KeySetRecord, KeySetStore } from "./key-set-port.ts";
 import type {
   Committed,
@@ -19,7 +20,7 @@ import type {
 } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
 import { compactChanges, keepMarks, readCompactedThrough } from "./prisma-key-set.ts";
-import { type Db, headRowId, PrismaReads } from "./prisma-reads.ts";
+import { type Db, PrismaReads } from "./prisma-reads.ts";
 import { PrismaSubscriptions } from "./prisma-subscriptions.ts";
 import { type InsertMany, insertRows, type KeyInTransaction, PrismaTransaction } from "./prisma-transaction.ts";
 import { addUse } from "./prisma-use.ts";

@@ -2,9 +2,10 @@ import { Prisma } from "../../gen/prisma/sqlite/client.ts";
 import type { ApiKey, SecretVersion } from "../core/api-key.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Tenant } from "../core/tenant.ts";
+import { headRowId } from "./head-row.ts";
 import type { IdempotencyRecord, SealedSecret, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
-import { type Db, headRowId, inChunks, PrismaReads } from "./prisma-reads.ts";
+import { type Db, inChunks, PrismaReads } from "./prisma-reads.ts";
 import {
   columnOf,
   idempotencyRowOf,

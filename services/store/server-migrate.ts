@@ -4,18 +4,20 @@ import {
   type Migration,
   type MigrationRun,
   migrationNames,
+  newHeadId,
   pendingMigrations,
   type RecordedMigration,
   requireApplying,
+  requireHead,
 } from "./migrations.ts";
+import type { SqlSession } from "./sql-session.ts";
 import { StoreStartError } from "./start-error.ts";
 
 /** Longest wait for another server that is migrating, in seconds. */
 export const migrationLockSecondsMax = 60;
 
-/** A connection to a database server of its own, for what is done at the start. Parameters in SQL are written `?`. */
-export interface ServerSession {
-  rows<R extends object>(sql: string, values?: readonly unknown[]): Promise<readonly R[]>;
+/** A connection to a database server of its own, for what is done at the start. */
+export interface ServerSession extends SqlSession {
   /** Runs a script of several statements. */
   script(sql: string): Promise<void>;
   /**
@@ -27,7 +29,6 @@ export interface ServerSession {
   tables(): Promise<readonly string[]>;
   /** Makes the table of records as Prisma's own engine makes it. */
   readonly recordsSql: string;
-  close(): Promise<void>;
 }
 
 /**
@@ -40,16 +41,18 @@ export async function migrateServer(session: ServerSession, run: MigrationRun): 
   const recorded = await recordedOf(session);
   const settled =
     recorded.every(({ finished }) => finished) && pendingMigrations(run.migrations, recorded).length === 0;
-  if (settled && (await hasHead(session))) return [];
+  const head = await headIdOf(session);
+  if (head !== undefined) requireHead(run, head);
+  if (settled && head !== undefined) return [];
   return session.locked(async () => {
     const pending = pendingMigrations(run.migrations, await recordedOf(session));
     requireApplying(run, pending);
     if (pending.length > 0) await requireOurs(session);
     for (const one of pending) await applyOne(session, one);
-    if (!(await hasHead(session))) {
+    if ((await headIdOf(session)) === undefined) {
       await session.rows(
-        "INSERT INTO store_head (id, revision, hash, store_epoch, compacted_through) VALUES ('head', 0, ?, ?, 0)",
-        [Buffer.from(genesisHash), run.storeEpoch],
+        "INSERT INTO store_head (id, revision, hash, store_epoch, compacted_through) VALUES (?, 0, ?, ?, 0)",
+        [newHeadId(run), Buffer.from(genesisHash), run.storeEpoch],
       );
     }
     return migrationNames(pending);
@@ -95,7 +98,8 @@ async function applyOne(session: ServerSession, { name, sql, checksum }: Migrati
   );
 }
 
-async function hasHead(session: ServerSession): Promise<boolean> {
-  if (!(await session.tables()).includes("store_head")) return false;
-  return (await session.rows("SELECT id FROM store_head")).length > 0;
+async function headIdOf(session: ServerSession): Promise<string | undefined> {
+  if (!(await session.tables()).includes("store_head")) return undefined;
+  const [head] = await session.rows<{ id: string }>("SELECT id FROM store_head");
+  return head?.id;
 }

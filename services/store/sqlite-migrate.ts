@@ -5,9 +5,11 @@ import {
   type Migration,
   type MigrationRun,
   migrationNames,
+  newHeadId,
   pendingMigrations,
   type RecordedMigration,
   requireApplying,
+  requireHead,
 } from "./migrations.ts";
 import type { SqliteConnections } from "./sqlite-connections.ts";
 import { StoreStartError } from "./start-error.ts";
@@ -19,14 +21,17 @@ import { StoreStartError } from "./start-error.ts";
  */
 export async function migrateSqlite(connections: SqliteConnections, run: MigrationRun): Promise<readonly string[]> {
   const { writer } = connections;
-  if (pendingOf(writer, run.migrations).length === 0 && hasHead(writer)) return [];
+  const settled = pendingOf(writer, run.migrations).length === 0;
+  const head = headIdOf(writer);
+  if (head !== undefined) requireHead(run, head);
+  if (settled && head !== undefined) return [];
   const release = await connections.beginWriting();
   try {
     const pending = pendingOf(writer, run.migrations);
     requireApplying(run, pending);
     if (pending.length > 0) requireOurs(writer);
     for (const one of pending) applyOne(writer, one);
-    if (!hasHead(writer)) insertHead(writer, run.storeEpoch);
+    if (headIdOf(writer) === undefined) insertHead(writer, run);
     writer.exec("COMMIT");
     return migrationNames(pending);
   } finally {
@@ -87,12 +92,13 @@ function hasTable(connection: Database.Database, name: string): boolean {
   return connection.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !== undefined;
 }
 
-function hasHead(connection: Database.Database): boolean {
-  return hasTable(connection, "store_head") && connection.prepare("SELECT 1 FROM store_head").get() !== undefined;
+function headIdOf(connection: Database.Database): string | undefined {
+  if (!hasTable(connection, "store_head")) return undefined;
+  return connection.prepare<[], string>("SELECT id FROM store_head").pluck().get();
 }
 
-function insertHead(connection: Database.Database, storeEpoch: string): void {
+function insertHead(connection: Database.Database, run: MigrationRun): void {
   connection
-    .prepare("INSERT INTO store_head (id, revision, hash, store_epoch, compacted_through) VALUES ('head', 0, ?, ?, 0)")
-    .run(genesisHash, storeEpoch);
+    .prepare("INSERT INTO store_head (id, revision, hash, store_epoch, compacted_through) VALUES (?, 0, ?, ?, 0)")
+    .run(newHeadId(run), genesisHash, run.storeEpoch);
 }

@@ -2,6 +2,7 @@ import type Database from "better-sqlite3";
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
+import { requiredHead } from "./head-row.ts";
 import { changesSql, digestSql, headSql, keySql } from "./hot-read-sql.ts";
 import type { HotReads, KeyOfDigest } from "./port.ts";
 import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow } from "./rows.ts";
@@ -38,8 +39,7 @@ export class SqliteReads implements HotReads {
   async head(): Promise<Head> {
     this.#connections.requirePresent();
     const head = await this.#connections.read(() => this.#head.get());
-    if (head === undefined) throw new Error("the store has no head row");
-    return head;
+    return requiredHead(head);
   }
 
   async changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {

@@ -21,6 +21,9 @@ export interface Subscription {
   readonly ackedRevision: bigint;
 }
 
+/** A server that was silent for so long is gone, in ms. */
+export const serverGoneMs = 15_000;
+
 /** A server process that follows the log, as it says itself. */
 export interface ServerPresence {
   readonly id: string;

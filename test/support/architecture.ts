@@ -26,7 +26,7 @@ const handler: Boundary = { values: ["core", "wire", "verification", "mutation",
 export const boundaries: Readonly<Record<string, Boundary>> = {
   main: { values: ["cli", "app", "config", "core"] },
   cli: {
-    values: ["app", "client", "config", "core", "durable-file", "http", "verifier", "wire", ...ports],
+    values: ["app", "store-work", "client", "config", "core", "durable-file", "http", "verifier", "wire", ...ports],
     types: ["rpc"],
   },
   app: {
@@ -52,6 +52,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   },
   "key-set-stream": { values: ["core", "derivation", ...ports] },
   "observe-app": { values: ["core"], types: ["derivation", "telemetry", "verification", ...ports] },
+  "store-work": { values: ["core", ...ports] },
   bootstrap: { values: ["core", "durable-file", ...ports] },
   config: { values: ["core"] },
   "durable-file": { values: [] },
@@ -74,7 +75,12 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
 
 const mayImportGenerated = ["admin", "self", "derivation", "rpc", "wire", "verifier", "client", "cli"];
 /** Who puts adapters together. */
-const composition = ["services/app.ts", "services/bootstrap.ts", "services/key-set-stream.ts"];
+const composition = [
+  "services/app.ts",
+  "services/bootstrap.ts",
+  "services/key-set-stream.ts",
+  "services/store-work.ts",
+];
 /** The one library of core: it computes, too. */
 const librariesOfCore = ["jose"];
 /** Of Node, only what computes: no files, sockets, clocks. (node:net for isIP.) */
