@@ -29,7 +29,7 @@ export type TailEvent =
 export type ResetReason = "fork" | "store_epoch" | "compacted";
 
 export interface TailDeps {
-  readonly store: Pick<Store, "head" | "changesAfter" | "onCommit" | "compactedThrough">;
+  readonly store: Pick<Store, "head" | "changesAfter" | "onCommit" | "checkHead" | "compactedThrough">;
   readonly clock: {
     /** Ms since the epoch. */
     now(): number;
@@ -74,6 +74,7 @@ export class Tail {
     this.#monotonicMs = () => deps.clock.monotonicMs?.() ?? performance.now();
     this.#schedule = deps.schedule ?? schedule;
     deps.store.onCommit((revision) => this.#followCommit(revision));
+    deps.store.checkHead((head) => this.#requireNoFork(head));
   }
 
   /** The revision up to which every change was told; 0 before the start. */
@@ -163,6 +164,20 @@ export class Tail {
     } catch (err) {
       if (this.#running) this.#deps.log.warn({ err, revision }, "a commit of this server isn't known here yet");
     }
+  }
+
+  /**
+   * Refuses a change of a store that stands where this tail knows another history, as a restored copy does until the
+   * next look: its revision would be one that everybody here believes to know already.
+   */
+  #requireNoFork({ revision, hash }: Head): void {
+    const at = this.#at;
+    if (!this.#running || at === undefined || revision > at.revision) return;
+    if (revision === at.revision && Buffer.compare(hash, at.hash) === 0) return;
+    this.wake();
+    throw new IchorError("STORE_UNAVAILABLE", "the store has another history than before, which is being read", {
+      retryAfterMs: gapPollMs,
+    });
   }
 
   #poll(): Promise<void> {

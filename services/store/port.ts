@@ -178,6 +178,11 @@ export interface Store extends StoreReads, KeySetStore {
    */
   onCommit(listener: (revision: bigint) => unknown): void;
   /**
+   * Shows each transaction of this process that may change something the head that it has locked, before any of its work.
+   * What a check throws is what the transaction rejects with.
+   */
+  checkHead(check: (head: Head) => void): void;
+  /**
    * Binds a secret version to another pepper if it is still bound to `fromPepperId`: a compare-and-set outside the log,
    * since no decision depends on which pepper it is. False if someone else was faster.
    */

@@ -55,6 +55,7 @@ export class PrismaStore extends PrismaReads implements Store {
   readonly #backend: PrismaBackend;
   readonly #deps: StoreDeps;
   readonly #listeners: ((revision: bigint) => unknown)[] = [];
+  readonly #checks: ((head: Head) => void)[] = [];
 
   constructor(backend: PrismaBackend, deps: StoreDeps) {
     super(backend.client);
@@ -106,6 +107,10 @@ export class PrismaStore extends PrismaReads implements Store {
     this.#listeners.push(listener);
   }
 
+  checkHead(check: (head: Head) => void): void {
+    this.#checks.push(check);
+  }
+
   async rebindSecret(
     keyId: KeyId,
     number: number,
@@ -152,7 +157,8 @@ export class PrismaStore extends PrismaReads implements Store {
   }
 
   #transact<T>(work: (tx: StoreTransaction, revision: bigint) => Promise<Mutation<T>>): Promise<Committed<T>> {
-    return this.#backend.transact(async (db, { revision, hash: previous }) => {
+    return this.#backend.transact(async (db, { revision, hash: previous, storeEpoch }) => {
+      for (const check of this.#checks) check({ revision: revision - 1n, hash: previous, storeEpoch });
       const outcome = await work(
         new PrismaTransaction(db, this.#backend.keyInTransaction, this.#backend.insertMany ?? insertRows),
         revision,

@@ -46,6 +46,8 @@ export class FakeChangeLog {
     this.#listeners.push(listener);
   }
 
+  checkHead(): void {}
+
   /** Up to which revision payloads are gone. */
   compacted = 0n;
 

@@ -150,6 +150,8 @@ export class WorldStore {
 
   onCommit(): void {}
 
+  checkHead(): void {}
+
   async head(): Promise<Head> {
     return this.#head();
   }
