@@ -24,6 +24,7 @@ import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
 import { loadPeppers } from "./keyring/peppers.ts";
 import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
 import { tendKeys } from "./keyring/tend-keys.ts";
+import { LocalLimiter } from "./limits/local-limiter.ts";
 import { findTenant } from "./mutation/find-tenant.ts";
 import { countDerived, countVerifications, observeApp } from "./observe-app.ts";
 import { logCalls } from "./rpc/call-record.ts";
@@ -43,6 +44,7 @@ import { StoreStartError } from "./store/start-error.ts";
 import { measureCalls } from "./telemetry/measure-calls.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
+import { limitCaller } from "./verification/limit-caller.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
 import { RecordCache } from "./verification/record-cache.ts";
 import { UseRecorder } from "./verification/use-recorder.ts";
@@ -174,8 +176,10 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       someSealed: () => peppers.someSealed(),
     };
     const use = new UseRecorder({ store, now, schedule, log });
+    const limiter = new LocalLimiter(now);
     const verification = {
       records,
+      limiter,
       freshness: tail,
       peppers: ring,
       rebindSecret: rebindSecret({ store, peppers: ring, forgetKey: (id) => records.forgetKey(id), log }),
@@ -200,6 +204,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       authenticate: (presentedCredential, { peerAddress }, holder) =>
         authenticate(presentedCredential, peerAddress, holder),
       resolveTenant: async (idOrSlug) => (await findTenant(cachedTenants, idOrSlug)).id,
+      limitCaller: limitCaller(limiter, now),
       isDraining: () => readiness.draining,
       record: (call) => {
         logged(call);

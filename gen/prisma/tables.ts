@@ -87,6 +87,7 @@ export const tables = [
       "revocation_comment",
       "revocation_time_ms",
       "revision",
+      "rate_limits",
       "derive_policy",
       "last_used_time_ms",
       "last_used_address",

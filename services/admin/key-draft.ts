@@ -7,6 +7,7 @@ import { isReserved } from "../core/scopes.ts";
 import type { Tenant } from "../core/tenant.ts";
 import { parseDerivePolicy } from "../wire/derive-policy.ts";
 import { visibilityFromProto } from "../wire/enums.ts";
+import { parseRateLimits } from "../wire/rate-limit.ts";
 import {
   checkGrants,
   checkLabels,
@@ -37,6 +38,7 @@ export interface KeyDraft {
     | "visibility"
     | "allowedCidrs"
     | "constraints"
+    | "rateLimits"
     | "derivePolicy"
   >;
   readonly expiry: "default" | "never" | { readonly ttlMs: number } | { readonly timeMs: number };
@@ -55,7 +57,7 @@ export function parseKeyDraft(violations: FieldViolations, request: KeyRequest, 
   const visibility = visibilityFromProto(request.visibility);
   violations.require(visibility !== undefined, `${at}visibility`, "is not a value that this version knows");
   if (visibility) checkReserved(violations, { kind, visibility }, request.scopes, at);
-  violations.require(request.rateLimits.length === 0, `${at}rate_limits`, "is not enforced by this version");
+  const rateLimits = parseRateLimits(violations, request.rateLimits, `${at}rate_limits`);
   const derivePolicy = parseDerivePolicy(violations, request.derivePolicy, `${at}derive_policy`);
   return {
     fields: {
@@ -67,6 +69,7 @@ export function parseKeyDraft(violations: FieldViolations, request: KeyRequest, 
       visibility: visibility ?? "SECRET",
       allowedCidrs,
       constraints,
+      ...(rateLimits.length > 0 && { rateLimits }),
       ...(derivePolicy && { derivePolicy }),
     },
     expiry,

@@ -11,6 +11,7 @@ import { keyNotFound, mutateKey } from "../mutation/mutate-key.ts";
 import type { Unary } from "../rpc/call.ts";
 import { apiKeyToProto, etagOf } from "../wire/api-key.ts";
 import { parseDerivePolicy } from "../wire/derive-policy.ts";
+import { parseRateLimits } from "../wire/rate-limit.ts";
 import {
   checkGrants,
   checkLabels,
@@ -72,7 +73,6 @@ function checkAgainst(key: ApiKey, tenant: Tenant, changes: KeyChanges, nowMs: n
 }
 
 function parseChanges(violations: FieldViolations, message: Message, paths: readonly string[] | undefined): KeyChanges {
-  violations.require(message.rateLimits.length === 0, `${at}rate_limits`, "is not enforced by this version");
   const chosen = paths === undefined || paths.length === 0 ? fieldsSetIn(message) : paths.flatMap(expand);
   violations.require(chosen.length > 0, "update_mask", "must name a field, or api_key have one");
   let changes: KeyChanges = {};
@@ -92,6 +92,7 @@ type FieldPath =
   | "labels"
   | "allowed_cidrs"
   | "constraints"
+  | "rate_limits"
   | "expire_time"
   | "derive_policy";
 
@@ -134,6 +135,13 @@ const fields: Readonly<Record<FieldPath, { readonly isSet: (message: Message) =>
   constraints: {
     isSet: ({ constraints }) => constraints !== undefined,
     parse: (violations, { constraints }) => ({ constraints: parseConstraints(violations, constraints, at) }),
+  },
+  rate_limits: {
+    isSet: ({ rateLimits }) => rateLimits.length > 0,
+    parse: (violations, message) => {
+      const rateLimits = parseRateLimits(violations, message.rateLimits, `${at}rate_limits`);
+      return { rateLimits: rateLimits.length > 0 ? rateLimits : undefined };
+    },
   },
   expire_time: {
     isSet: ({ expireTime }) => expireTime !== undefined,

@@ -6,7 +6,7 @@ import type {
 } from "../../gen/ichor/v1/verification_pb.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import type { Call, Unary } from "../rpc/call.ts";
-import { checkVerification, demandOf, verificationToProto } from "../wire/verification.ts";
+import { checkVerification, costOf, demandOf, verificationToProto } from "../wire/verification.ts";
 import type { AdminDeps } from "./deps.ts";
 
 const batchMax = 100;
@@ -53,6 +53,7 @@ async function verify(deps: VerifyDeps, request: Request, call: Call): Promise<R
     demand: demandOf(request),
     minRevision,
     noCache,
+    cost: costOf(request),
     call,
   });
   deps.countVerification(verification);

@@ -14,6 +14,7 @@ import { importKeys } from "./import-keys.ts";
 import { type CliIo, CommandEnd, exitStatus, readText } from "./io.ts";
 import { keyLines, parseLabel, parseReason } from "./keys.ts";
 import { type Print, printer, table, timeText } from "./print.ts";
+import { parseRateLimit, rateLimitSyntax } from "./rate-limit-option.ts";
 import { parseSpan } from "./span.ts";
 
 const parallelMax = 8;
@@ -144,9 +145,13 @@ function addUpdate(keys: Command, io: CliIo, print: Print): void {
     .option("--scope <scope...>", "granted scopes, all of them")
     .option("--label <name=value...>", "labels, all of them")
     .option("--cidr <network...>", "networks that may use the key, all of them")
+    .option(`--rate-limit ${rateLimitSyntax}`, "limits on its use, all of them", parseRateLimit)
     .option("--ttl <span>", "end so long from now, as 30d", parseSpan)
     .option("--never-expires", "live for ever, if the tenant allows it")
-    .option("--clear <field...>", "empty these: scopes, labels, metadata, allowed_cidrs, constraints, derive_policy")
+    .option(
+      "--clear <field...>",
+      "empty these: scopes, labels, metadata, allowed_cidrs, constraints, rate_limits, derive_policy",
+    )
     .option("--etag <etag>", "only if the key is still the one with this etag")
     .option("--keep-derived", "leave tokens alive that were derived before, although the key allows less")
     .option("--request-id <id>", "makes the call repeatable")
@@ -164,12 +169,13 @@ interface UpdateOptions {
   readonly scope?: string[];
   readonly label?: string[];
   readonly cidr?: string[];
+  readonly rateLimit?: ReturnType<typeof parseRateLimit>;
   readonly ttl?: ReturnType<typeof parseSpan>;
   readonly neverExpires?: boolean;
   readonly clear?: string[];
 }
 
-function updateOf({ name, scope, label, cidr, ttl, neverExpires, clear = [] }: UpdateOptions): {
+function updateOf({ name, scope, label, cidr, rateLimit, ttl, neverExpires, clear = [] }: UpdateOptions): {
   apiKey: MessageInitShape<typeof ApiKeySchema>;
   paths: string[];
 } {
@@ -181,6 +187,7 @@ function updateOf({ name, scope, label, cidr, ttl, neverExpires, clear = [] }: U
     ["scopes", scope && { scopes: scope }],
     ["labels", label && { labels: Object.fromEntries(label.map(parseLabel)) }],
     ["allowed_cidrs", cidr && { allowedCidrs: cidr }],
+    ["rate_limits", rateLimit && { rateLimits: [...rateLimit] }],
     ["expire_time", ttl && { expireTime: timestampFromMs(Date.now() + Number(ttl.seconds) * 1000) }],
     ["expire_time", neverExpires ? {} : undefined],
   ];

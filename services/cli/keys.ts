@@ -18,6 +18,7 @@ import { nameOf } from "../wire/enums.ts";
 import { adminClient } from "./client.ts";
 import { type CliIo, CommandEnd, exitStatus, readCredential } from "./io.ts";
 import { type Print, printer } from "./print.ts";
+import { parseRateLimit, rateLimitSyntax } from "./rate-limit-option.ts";
 import { parseSpan } from "./span.ts";
 
 /** Adds `keys` with the commands about one key; gives that command, for those about many. */
@@ -36,6 +37,7 @@ export function addKeysCommands(program: Command, io: CliIo): Command {
     .option("--prefix <prefix>", "one of the tenant's prefixes")
     .option("--cidr <network...>", "networks that may use the key")
     .option("--label <name=value...>", "labels")
+    .option(`--rate-limit ${rateLimitSyntax}`, "limits on its use, as api=100/1h", parseRateLimit)
     .option("--request-id <id>", "makes the call repeatable")
     .action(async (options: IssueOptions) => {
       const response = await adminClient(io).issueApiKey(issueRequest(options));
@@ -56,6 +58,7 @@ export function addKeysCommands(program: Command, io: CliIo): Command {
     .option("--scope <scope...>", "required scopes")
     .option("--audience <audience>", "who asks")
     .option("--client-ip <address>", "address of the client")
+    .option("--cost <uses>", "what it takes of rate limits; 0 only tells what is left", parseCount)
     .action(async (options) => {
       const credential = await readCredential(io, options.credentialFile);
       const response = await adminClient(io).verifyCredential({
@@ -63,6 +66,7 @@ export function addKeysCommands(program: Command, io: CliIo): Command {
         requiredScopes: options.scope,
         audience: options.audience,
         clientIp: options.clientIp,
+        ...(options.cost !== undefined && { cost: options.cost }),
       });
       const about = response.key && [
         `key         ${response.key.id}`,
@@ -72,6 +76,10 @@ export function addKeysCommands(program: Command, io: CliIo): Command {
       print(VerifyCredentialResponseSchema, response, [
         `code        ${nameOf(VerificationCode, response.code)}`,
         ...(about ?? []),
+        ...response.rateLimits.map(({ name, limit, remaining, resetTime }) => {
+          const whole = resetTime === undefined ? "" : `, whole at ${timestampDate(resetTime).toISOString()}`;
+          return `limit       ${name}: ${remaining} left of ${limit}${whole}`;
+        }),
       ]);
       if (!response.valid) throw new CommandEnd(exitStatus.no);
     });
@@ -136,6 +144,7 @@ interface IssueOptions {
   readonly prefix?: string;
   readonly cidr?: string[];
   readonly label?: string[];
+  readonly rateLimit?: ReturnType<typeof parseRateLimit>;
   readonly requestId?: string;
 }
 
@@ -149,6 +158,7 @@ function issueRequest(options: IssueOptions): MessageInitShape<typeof IssueApiKe
     prefix = "",
     cidr = [],
     label = [],
+    rateLimit = [],
     requestId = "",
   } = options;
   if (ttl !== undefined && neverExpires)
@@ -163,6 +173,7 @@ function issueRequest(options: IssueOptions): MessageInitShape<typeof IssueApiKe
     prefix,
     allowedCidrs: cidr,
     labels: Object.fromEntries(label.map(parseLabel)),
+    rateLimits: [...rateLimit],
     requestId,
   };
 }
@@ -173,6 +184,12 @@ export function parseReason(text: string): RevocationReason {
   if (reason !== undefined) return reason;
   const names = Object.keys(RevocationReason).join(", ").toLowerCase();
   throw new CommandEnd(exitStatus.usage, `--reason must be one of ${names}`);
+}
+
+/** A whole number. Throws CommandEnd. */
+function parseCount(text: string): bigint {
+  if (!/^\d{1,9}$/.test(text)) throw new CommandEnd(exitStatus.usage, "--cost takes a whole number");
+  return BigInt(text);
 }
 
 /** A label as `name=value`. Throws CommandEnd. */
@@ -192,6 +209,9 @@ export function keyLines(key: ApiKey | undefined): string[] {
     `status      ${nameOf(KeyStatus, key.status)}`,
     `scopes      ${key.scopes.join(" ")}`,
     `expires     ${key.expireTime === undefined ? "never" : timestampDate(key.expireTime).toISOString()}`,
+    ...key.rateLimits.map(({ name, limit, period, burst, strict }) => {
+      return `limit       ${name}: ${limit} in ${period?.seconds} s, ${burst} at once${strict ? ", strict" : ""}`;
+    }),
     ...key.secretVersions.map(
       (version) =>
         `secret      ${version.id}${version.graceEndTime === undefined ? "" : `, until ${timestampDate(version.graceEndTime).toISOString()}`}`,

@@ -1,5 +1,6 @@
 import type { Constraints } from "./constraints.ts";
 import type { KeyId, TenantId } from "./ids.ts";
+import type { RateLimit } from "./rate-limit.ts";
 
 /** State as stored; EXPIRED is a matter of the clock and never stored. */
 export type KeyState = "ACTIVE" | "DISABLED" | "REVOKED";
@@ -85,6 +86,8 @@ export interface ApiKey {
   /** CIDR notation; empty: any network. */
   readonly allowedCidrs: readonly string[];
   readonly constraints: Constraints;
+  /** Never empty; absent: none. */
+  readonly rateLimits?: readonly RateLimit[];
   /** Absent: the default of its visibility; see derive-policy.ts. */
   readonly derivePolicy?: DerivePolicy;
   /** Tokens derived under a lower epoch are dead. */

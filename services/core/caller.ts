@@ -1,6 +1,7 @@
 import type { ApiKey, CredentialKind, SecretVersion } from "./api-key.ts";
 import type { DerivedToken } from "./derived-token.ts";
 import type { KeyId, TenantId } from "./ids.ts";
+import type { RateLimit } from "./rate-limit.ts";
 
 /** Who makes a call: the authentic, cleared key behind its bearer credential. */
 export interface Caller {
@@ -15,6 +16,8 @@ export interface Caller {
   readonly kind: CredentialKind;
   /** Number of the secret version that was presented; absent for a token. */
   readonly secretVersion?: number;
+  /** Those of its key, which each call takes a use of; absent: none. */
+  readonly rateLimits?: readonly RateLimit[];
   /** What was presented itself; only for methods that are about the caller's own credential. */
   readonly holder?: Holder;
 }

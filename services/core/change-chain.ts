@@ -77,13 +77,14 @@ export function keysDigest(keys: readonly ApiKey[]): Uint8Array {
  * are its use, which isn't logged, and the revision, which is the chain's.
  */
 export function keyDigest(key: ApiKey): Uint8Array {
-  const { revision: _, use: __, secretVersions, revocation, constraints, derivePolicy, ...rest } = key;
+  const { revision: _, use: __, secretVersions, revocation, constraints, derivePolicy, rateLimits, ...rest } = key;
   const versions = secretVersions.map(({ digest: _, pepperId: __, use: ___, ...version }) => version);
   return sha256(
     canonicalJson({
       ...rest,
       constraints: { ...constraints },
       derivePolicy: derivePolicy && { ...derivePolicy },
+      rateLimits: rateLimits?.map((limit) => ({ ...limit })),
       revocation: revocation && { ...revocation },
       secretVersions: versions,
     }),

@@ -42,6 +42,7 @@ export const errorReasons = [
   "DEFAULT_TENANT",
   "SUBSCRIPTION_NOT_FOUND",
   "TOO_MANY_STREAMS",
+  "RATE_LIMITED",
 ] as const;
 
 export type ErrorReason = (typeof errorReasons)[number];
@@ -57,7 +58,7 @@ export interface IchorErrorDetails {
   readonly metadata?: Readonly<Record<string, string>>;
   /** The refused fields of `INVALID_FIELD`. */
   readonly violations?: readonly FieldViolation[];
-  /** For `UNAVAILABLE`: the least time to wait before the same call, in ms. */
+  /** For `UNAVAILABLE` and `RESOURCE_EXHAUSTED`: the least time to wait before the same call, in ms. */
   readonly retryAfterMs?: number;
   /** What happened underneath: logged, never sent. */
   readonly cause?: unknown;

@@ -2,12 +2,21 @@ import type { ApiKey, DerivePolicy } from "./api-key.ts";
 import { keyDigest } from "./change-chain.ts";
 import { derivePolicyOf } from "./derive-policy.ts";
 import { isNarrower } from "./narrower.ts";
+import { mustCount } from "./rate-limit.ts";
 import { keyBounds } from "./verification.ts";
 
 /** The fields of a key that can change. */
 export type KeyFields = Pick<
   ApiKey,
-  "name" | "scopes" | "metadata" | "labels" | "allowedCidrs" | "constraints" | "expireTimeMs" | "derivePolicy"
+  | "name"
+  | "scopes"
+  | "metadata"
+  | "labels"
+  | "allowedCidrs"
+  | "constraints"
+  | "rateLimits"
+  | "expireTimeMs"
+  | "derivePolicy"
 >;
 
 /** New values, undefined for a field that is to be absent; fields that aren't in it stay. */
@@ -31,7 +40,8 @@ export function updateKey(
 
 function allowsLess(before: ApiKey, after: ApiKey): boolean {
   const boundsKept = isNarrower(keyBounds(before, undefined), keyBounds(after, undefined));
-  return !boundsKept || !policyKept(derivePolicyOf(before), derivePolicyOf(after));
+  const mustCountNow = mustCount(after.rateLimits) && !mustCount(before.rateLimits);
+  return !boundsKept || mustCountNow || !policyKept(derivePolicyOf(before), derivePolicyOf(after));
 }
 
 /** Whether all that could be derived under one policy could be under the other. An empty list of formats or audiences is any. */

@@ -1,5 +1,6 @@
 import type { ApiKey, CredentialKind, SecretVersion } from "./api-key.ts";
 import type { DerivedToken } from "./derived-token.ts";
+import type { RateLimitState } from "./rate-limit.ts";
 import type { VerificationCode } from "./verification-code.ts";
 
 /** What a verification found. */
@@ -17,6 +18,8 @@ export interface Verification {
   readonly scopes?: readonly string[];
   /** When the credential ends, ms since the epoch; absent: never. */
   readonly expireTimeMs?: number | undefined;
+  /** What is left of the key's limits, if it has some and nothing else refused. */
+  readonly rateLimits?: readonly RateLimitState[];
   /** The answer knows every change up to this revision. */
   readonly revision: bigint;
   /** Age of that knowledge in ms. */

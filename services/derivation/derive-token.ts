@@ -13,6 +13,7 @@ import { IchorError } from "../core/errors.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { checkCustomClaims } from "../core/jwt/custom-claims.ts";
 import { intersect } from "../core/narrower.ts";
+import { mustCount } from "../core/rate-limit.ts";
 import { issuerOf } from "../core/tenant.ts";
 import { keyBounds } from "../core/verification.ts";
 import type { Call, Unary } from "../rpc/call.ts";
@@ -89,6 +90,8 @@ async function derive(deps: DerivationDeps, draft: TokenDraft, parent: Parent, c
   const parentGrant =
     token === undefined ? bounds : { ...intersect(bounds, token.grant), scopes: scopesOf(bounds, token) };
   const issuer = issuerOf(deps.issuer(), tenant);
+  if (mustCount(key.rateLimits) && !isForIssuer(draft, issuer))
+    throw new IchorError("DERIVATION_NOT_ALLOWED", "the key has a strict rate limit, which others wouldn't count");
   const nowMs = deps.now();
   const { scopes, audiences, constraints } = draft;
   const demand = { audiences, ttlSeconds, constraints, ...(scopes && { scopes }) };
@@ -102,6 +105,10 @@ async function derive(deps: DerivationDeps, draft: TokenDraft, parent: Parent, c
     expireTime: toTimestamp(grant.expireTimeMs),
     scopes: [...grant.scopes],
   };
+}
+
+function isForIssuer({ audiences }: TokenDraft, issuer: string): boolean {
+  return audiences.length === 1 && audiences[0] === issuer;
 }
 
 function scopesOf(bounds: Constraints, token: { readonly grant: Constraints }): readonly string[] {

@@ -38,6 +38,7 @@ export async function parentOf(
     demand: { requiredScopes: [], context: {}, deferred: leftToChild },
     minRevision: 0n,
     noCache: false,
+    cost: 1,
     call,
   });
   if (code !== "VALID" || key === undefined) {

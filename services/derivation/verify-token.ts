@@ -1,7 +1,7 @@
 import type { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import type { Unary } from "../rpc/call.ts";
-import { checkVerification, demandOf, verificationToProto } from "../wire/verification.ts";
+import { checkVerification, costOf, demandOf, verificationToProto } from "../wire/verification.ts";
 import type { DerivationDeps } from "./deps.ts";
 
 /** VerifyToken: whether a derived token is authentic and allows a request. What isn't one is MALFORMED here. */
@@ -19,6 +19,7 @@ export function verifyToken(
       demand: demandOf(request),
       minRevision,
       noCache,
+      cost: costOf(request),
       call,
     });
     const { kind, revision, ageMs } = verification;

@@ -1,5 +1,11 @@
 /** What a caller must show: a credential that holds the reserved scope, or any, since the method is about that itself. */
-export type CallerAccess = { readonly scope: string } | { readonly holder: true };
+export type CallerAccess =
+  | { readonly scope: string }
+  | {
+      readonly holder: true;
+      /** Whether the method ends a credential, so that a used-up rate limit must not keep its holder from it. */
+      readonly unlimited?: true;
+    };
 
 /** Who may call a method: anyone (`open`), or such a caller. */
 export type Access = { readonly open: true } | CallerAccess;
@@ -14,6 +20,7 @@ const tenantsRead: Access = { scope: "ichor:tenants:read" };
 const tenantsWrite: Access = { scope: "ichor:tenants:write" };
 const keySetWatch: Access = { scope: "ichor:keyset:watch" };
 const anyKey: Access = { holder: true };
+const ownEnd: Access = { holder: true, unlimited: true };
 
 /**
  * Every method of every service, under its full name: the one place that says who may call it. A method that isn't here
@@ -59,7 +66,7 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "ichor.v1.DerivationService/WatchKeySet": keySetWatch,
   "ichor.v1.DerivationService/AckKeySet": keySetWatch,
   "ichor.v1.SelfService/GetSelf": anyKey,
-  "ichor.v1.SelfService/RotateSelf": anyKey,
-  "ichor.v1.SelfService/RevokeSelf": anyKey,
-  "ichor.v1.SelfService/RevokeToken": anyKey,
+  "ichor.v1.SelfService/RotateSelf": ownEnd,
+  "ichor.v1.SelfService/RevokeSelf": ownEnd,
+  "ichor.v1.SelfService/RevokeToken": ownEnd,
 };

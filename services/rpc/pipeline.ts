@@ -26,6 +26,8 @@ export interface PipelineDeps {
   readonly authenticate: (presentedCredential: string, carrier: Carrier, holder: boolean) => Promise<Caller>;
   /** Says which tenant has this id or slug. Throws TENANT_NOT_FOUND. Asked only for callers that may leave theirs. */
   readonly resolveTenant: (idOrSlug: string) => Promise<TenantId>;
+  /** Takes one use of the limits of the caller's key, if it has some. Throws RATE_LIMITED. */
+  readonly limitCaller: (caller: Caller) => Promise<void> | undefined;
   /** Whether the server is shutting down. */
   readonly isDraining: () => boolean;
   /** Log and metrics. */
@@ -50,7 +52,8 @@ export interface PipelineDeps {
  * 6. acting tenant: TENANT_NOT_ALLOWED, TENANT_NOT_FOUND;
  * 7. authorisation: SCOPE_MISSING;
  * 8. the request is decoded: only here, since a few bytes of a stranger can be made to cost seconds;
- * 9. the method.
+ * 9. rate limits of the caller's key, last, so that a refused call takes nothing from them: RATE_LIMITED;
+ * 10. the method.
  *
  * Open methods (health, reflection) have steps 1 and 2 only: health must answer while the server drains. Their streams
  * are bounded in number: TOO_MANY_STREAMS.
@@ -68,7 +71,7 @@ export interface Pipeline {
    * isn't recorded.
    */
   screen(method: Admitted, carrier: Carrier): Promise<Screened>;
-  /** Runs a streaming method until its stream ends; steps 1 to 3 and 5 to 8. Rejects with a ConnectError. */
+  /** Runs a streaming method until its stream ends; steps 1 to 3 and 5 to 9. Rejects with a ConnectError. */
   stream<M extends DescMethodServerStreaming>(
     method: StreamMethod<M>,
     request: MessageShape<M["input"]>,
@@ -104,7 +107,7 @@ interface Progress {
 
 /** The pipeline on its ports. */
 export function createPipeline(deps: PipelineDeps): Pipeline {
-  const { authenticate, resolveTenant, isDraining, record, monotonicMs } = deps;
+  const { authenticate, resolveTenant, limitCaller, isDraining, record, monotonicMs } = deps;
   const timeoutMsMax = deps.callTimeoutMsMax ?? callTimeoutMsMax;
   const streamsMax = deps.openStreamsMax ?? openStreamsMax;
   let streams = 0;
@@ -120,7 +123,10 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const answer = await withinDeadline(carrier, timeoutMsMax, async (lifetime, timeoutMs) => {
         const endMs = progress.startMs + timeoutMs;
         const call = await admit(method, progress, lifetime, endMs);
-        return method.run(decode(), call);
+        const request = decode();
+        const limiting = limitUse(method, call);
+        if (limiting !== undefined) await limiting;
+        return method.run(request, call);
       });
       finish(progress, undefined);
       return answer;
@@ -140,6 +146,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     try {
       requireNotDraining();
       const call = await admit(method, progress, lifetime, Number.POSITIVE_INFINITY);
+      await limitUse(method, call);
       const recheck = async () => void (await authorize(method, progress));
       await method.run(request, Object.assign(call, { recheck }), sink);
       finish(progress, undefined);
@@ -168,6 +175,10 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const { caller, tenantId } = await authorize(method, progress);
     const remainingMs = () => endMs - monotonicMs();
     return new AdmittedCall(method.name, caller, tenantId, progress.carrier.peerAddress, lifetime, remainingMs);
+  }
+
+  function limitUse({ access }: Admitted, { caller }: Call): Promise<void> | undefined {
+    return "unlimited" in access ? undefined : limitCaller(caller);
   }
 
   async function authorize({ access }: Pick<Admitted, "access">, progress: Progress): Promise<Screened> {

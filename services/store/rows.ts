@@ -27,6 +27,7 @@ export interface KeyRow {
   readonly allowedCidrs: string;
   readonly constraints: string;
   readonly tokenEpoch: Int;
+  readonly rateLimits: string | null;
   readonly derivePolicy: string | null;
   readonly revocationReason: string | null;
   readonly revocationComment: string | null;
@@ -93,6 +94,7 @@ export function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKe
     ...(row.expireTimeMs !== null && { expireTimeMs: Number(row.expireTimeMs) }),
     allowedCidrs: JSON.parse(row.allowedCidrs),
     constraints: JSON.parse(row.constraints),
+    ...(row.rateLimits !== null && { rateLimits: JSON.parse(row.rateLimits) }),
     ...(row.derivePolicy !== null && { derivePolicy: JSON.parse(row.derivePolicy) }),
     tokenEpoch: Number(row.tokenEpoch),
     ...(row.revocationReason !== null && {
@@ -143,6 +145,7 @@ export function keyRowOf(key: ApiKey) {
     allowedCidrs: JSON.stringify(key.allowedCidrs),
     constraints: JSON.stringify(key.constraints),
     tokenEpoch: key.tokenEpoch,
+    rateLimits: key.rateLimits === undefined ? null : JSON.stringify(key.rateLimits),
     derivePolicy: key.derivePolicy === undefined ? null : JSON.stringify(key.derivePolicy),
     revocationReason: key.revocation?.reason ?? null,
     revocationComment: key.revocation?.comment ?? null,

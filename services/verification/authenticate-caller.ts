@@ -143,12 +143,14 @@ function callerOf(
   presented: Holder,
   holder: boolean,
 ): Caller {
+  const { rateLimits } = presented.key;
   return {
     keyId: presented.key.id,
     tenantId: tenant.id,
     inDefaultTenant: tenant.slug === defaultTenantSlug,
     scopes,
     kind,
+    ...(rateLimits && { rateLimits }),
     ...(holder && { holder: presented }),
   };
 }

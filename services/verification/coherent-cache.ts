@@ -1,4 +1,4 @@
-import { BoundedLru } from "./bounded-lru.ts";
+import { BoundedLru } from "../core/bounded-lru.ts";
 import type { Known } from "./records.ts";
 
 /** How far the change log is followed, as a cache needs it. */

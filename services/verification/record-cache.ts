@@ -114,8 +114,12 @@ export class RecordCache implements KeyRecords {
 
 /** About what a key takes in the heap: its objects, and what varies from key to key. */
 export function bytesOfKey(key: ApiKey): number {
-  const { name, ownerId, scopes, metadata, labels, allowedCidrs, constraints, revocation, secretVersions } = key;
-  const texts = JSON.stringify([name, ownerId, scopes, metadata, labels, allowedCidrs, constraints, revocation]);
+  const { name, ownerId, scopes, metadata, labels, allowedCidrs, constraints, secretVersions } = key;
+  const { rateLimits, revocation } = key;
+  const texts = JSON.stringify([
+    ...[name, ownerId, scopes, metadata, labels, allowedCidrs, constraints],
+    ...[rateLimits, revocation],
+  ]);
   return 1_000 + 3 * texts.length + 350 * secretVersions.length;
 }
 

@@ -1,9 +1,9 @@
 import { hash, randomBytes } from "node:crypto";
 import type { ApiKey, SecretVersion } from "../core/api-key.ts";
+import { BoundedLru } from "../core/bounded-lru.ts";
 import { credentialBytesMax } from "../core/credential.ts";
 import { needsRebind, type Peppers } from "../core/digest.ts";
 import type { Tenant } from "../core/tenant.ts";
-import { BoundedLru } from "./bounded-lru.ts";
 import { bytesOfKey } from "./record-cache.ts";
 
 /**

@@ -4,9 +4,11 @@ import type { Demand } from "../core/demand.ts";
 import type { Peppers } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
+import type { LimitDecision } from "../core/rate-limit.ts";
 import { intersectScopes } from "../core/scopes.ts";
 import { authenticateKey, clearKey, credentialEndMs, effectiveScopes } from "../core/verification.ts";
 import type { Verification } from "../core/verification-outcome.ts";
+import type { RateLimiter } from "../limits/limiter-port.ts";
 import type { Call } from "../rpc/call.ts";
 import { awaitRevision } from "./await-revision.ts";
 import type { RebindSecret } from "./rebind-secret.ts";
@@ -23,6 +25,8 @@ export interface VerifyOptions {
   readonly minRevision: bigint;
   /** Whether the store must be asked. */
   readonly noCache: boolean;
+  /** What is taken of the key's rate limits if nothing else refuses; absent: they aren't asked. */
+  readonly cost?: number;
   /** Whether the credential is only reported: that is no use of it. */
   readonly asReport?: boolean;
   /** When the call ends. Its signal costs more than a verification: it is asked for only by who waits. */
@@ -40,6 +44,7 @@ export interface VerificationDeps extends TokenDeps {
   readonly peppers: Peppers;
   readonly rebindSecret: RebindSecret;
   readonly recordUse: RecordUse;
+  readonly limiter: RateLimiter;
 }
 
 /** Makes the one verification where all kinds of credentials meet. */
@@ -56,13 +61,15 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
     if (seen?.tenant === tenant) {
       const { value, ageMs } = await deps.records.key(seen.key.id, noCache);
       if (value === seen.key) {
-        return { revision, ageMs: Math.max(tenantAgeMs, ageMs), ...clearedKey(deps, seen, options) };
+        const answer = { revision, ageMs: Math.max(tenantAgeMs, ageMs), ...clearedKey(deps, seen, options) };
+        return takenOf(deps.limiter, answer, options.cost);
       }
     }
     const presented = classifyCredential(presentedCredential, tenant.settings);
     if (presented.kind === "JWT" || presented.kind === "MACAROON") {
       const verified = await verifyToken(deps, presented, tenant, options.demand, noCache);
-      return { revision, ...verificationOf(verified, presented.kind), ageMs: Math.max(tenantAgeMs, verified.ageMs) };
+      const ageMs = Math.max(tenantAgeMs, verified.ageMs);
+      return takenOf(deps.limiter, { revision, ageMs, ...verificationOf(verified, presented.kind) }, options.cost);
     }
     if (presented.kind === "MALFORMED") {
       return { revision, ageMs: tenantAgeMs, code: "MALFORMED", ...(presented.meantAs && { kind: presented.meantAs }) };
@@ -75,7 +82,11 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
     const { key, version } = authentication;
     deps.rebindSecret(presented, key, version);
     seenKeys.note(presentedCredential, { tenant, key, version });
-    return { revision, ageMs, ...clearedKey(deps, { tenant, key, version }, options) };
+    return takenOf(
+      deps.limiter,
+      { revision, ageMs, ...clearedKey(deps, { tenant, key, version }, options) },
+      options.cost,
+    );
   };
 }
 
@@ -93,6 +104,22 @@ function clearedKey(
     scopes: effectiveScopes(key),
     expireTimeMs: credentialEndMs(key, version),
   };
+}
+
+/** Asks the key's rate limits, last of all: whoever is refused for anything else takes nothing from them. */
+function takenOf(
+  limiter: RateLimiter,
+  answer: Verification,
+  cost: number | undefined,
+): Verification | Promise<Verification> {
+  const { code, key } = answer;
+  if (key?.rateLimits === undefined || cost === undefined || code !== "VALID") return answer;
+  const decision = limiter.take(key.id, key.rateLimits, cost);
+  return decision instanceof Promise ? decision.then((made) => limited(answer, made)) : limited(answer, decision);
+}
+
+function limited(answer: Verification, { allowed, states }: LimitDecision): Verification {
+  return { ...answer, code: allowed ? "VALID" : "RATE_LIMITED", rateLimits: states };
 }
 
 function verificationOf(

@@ -5,6 +5,7 @@ import type { Constraints } from "../core/constraints.ts";
 import { keyStatus } from "../core/key-life.ts";
 import { derivePolicyToProto } from "./derive-policy.ts";
 import { credentialKindToProto, keyStatusToProto, revocationReasonToProto, visibilityToProto } from "./enums.ts";
+import { rateLimitsToProto } from "./rate-limit.ts";
 import { toTimestamp } from "./time.ts";
 
 /** A key as told to callers at `nowMs`: no digest leaves. */
@@ -33,6 +34,7 @@ export function apiKeyToProto(key: ApiKey, nowMs: number): MessageInitShape<type
       .map(secretVersionToProto),
     allowedCidrs: [...key.allowedCidrs],
     constraints: constraintsToProto(key.constraints),
+    rateLimits: rateLimitsToProto(key.rateLimits),
     derivePolicy: derivePolicyToProto(key.derivePolicy),
     tokenEpoch: BigInt(key.tokenEpoch),
     revocation: revocation && {

@@ -5,10 +5,13 @@ import type { VerifyCredentialResponseSchema } from "../../gen/ichor/v1/verifica
 
 type Answer = MessageInitShape<typeof VerifyCredentialResponseSchema>;
 type AnswerKey = NonNullable<Answer["key"]>;
+type AnswerLimit = NonNullable<Answer["rateLimits"]>[number];
 /** A Timestamp or a Duration. */
 type Time = { readonly seconds?: bigint; readonly nanos?: number };
 
-const knownAnswerFields = new Set(["valid", "code", "kind", "key", "tokenId", "revision", "age", "$typeName"]);
+const knownAnswerFields = new Set([
+  ...["valid", "code", "kind", "key", "tokenId", "rateLimits", "revision", "age", "$typeName"],
+]);
 const bytesMax = 16 * 1024;
 
 // Kept between calls, which are synchronous from the first byte to the copy that they give. Holds no secret.
@@ -17,17 +20,18 @@ let at = 0;
 
 /** Gives the answer's bytes; undefined: protobuf-es is to write it. */
 export function writeVerifyAnswerBytes(answer: Answer): Uint8Array | undefined {
-  const { valid, code, kind, key, tokenId, revision, age } = answer;
+  const { valid, code, kind, key, tokenId, rateLimits = [], revision, age } = answer;
   for (const name in answer) if (!knownAnswerFields.has(name)) return undefined;
-  if (!isCount(revision) || !isSpan(age) || (key !== undefined && !isPlain(key)) || textLength(answer) > bytesMax / 4) {
-    return undefined;
-  }
+  const plain =
+    isCount(revision) && isSpan(age) && (key === undefined || isPlain(key)) && rateLimits.every(isPlainLimit);
+  if (!plain || textLength(answer) > bytesMax / 4) return undefined;
   at = 0;
   if (valid) writeVarint(1, 1);
   if (code) writeVarint(2, code);
   if (kind) writeVarint(3, kind);
   if (key !== undefined) writeMessage(4, () => writeKey(key));
   writeText(5, tokenId);
+  for (const limit of rateLimits) writeMessage(6, () => writeLimit(limit));
   if (revision) writeVarint(7, Number(revision));
   if (age !== undefined) writeMessage(8, () => writeTime(age));
   return Buffer.from(scratch.subarray(0, at));
@@ -47,6 +51,14 @@ function writeKey({ id, name, ownerId, tenantId, scopes, labels, expireTime, sec
   }
   if (expireTime !== undefined) writeMessage(8, () => writeTime(expireTime));
   writeText(9, secretVersionId);
+}
+
+function writeLimit({ name, remaining, resetTime, limit, retryTime }: AnswerLimit): void {
+  writeText(1, name);
+  if (remaining) writeVarint(2, Number(remaining));
+  if (resetTime !== undefined) writeMessage(3, () => writeTime(resetTime));
+  if (limit) writeVarint(4, Number(limit));
+  if (retryTime !== undefined) writeMessage(5, () => writeTime(retryTime));
 }
 
 function writeTime({ seconds, nanos }: Time): void {
@@ -96,6 +108,10 @@ function isPlain({ metadata, expireTime }: AnswerKey): boolean {
   return metadata === undefined && isSpan(expireTime);
 }
 
+function isPlainLimit({ remaining, resetTime, limit, retryTime }: AnswerLimit): boolean {
+  return isCount(remaining) && isSpan(resetTime) && isCount(limit) && isSpan(retryTime);
+}
+
 function isSpan(time: Time | undefined): boolean {
   return time === undefined || (isCount(time.seconds) && (time.nanos ?? 0) >= 0);
 }
@@ -105,8 +121,10 @@ function isCount(value: bigint | undefined): boolean {
 }
 
 /** In UTF-16 units: a unit takes at most three bytes, and what surrounds a text at most 8. */
-function textLength({ key, tokenId }: Answer): number {
+function textLength({ key, tokenId, rateLimits = [] }: Answer): number {
   let length = tokenId?.length ?? 0;
+  // Its numbers and times take at most 50 bytes.
+  for (const { name } of rateLimits) length += (name?.length ?? 0) + 50;
   if (key === undefined) return length;
   const { id, name, ownerId, tenantId, scopes, labels, secretVersionId } = key;
   for (const text of [id, name, ownerId, tenantId, secretVersionId]) length += text?.length ?? 0;

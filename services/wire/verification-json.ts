@@ -12,9 +12,12 @@ import {
 
 type Answer = MessageInitShape<typeof VerifyCredentialResponseSchema>;
 type AnswerKey = NonNullable<Answer["key"]>;
+type AnswerLimit = NonNullable<Answer["rateLimits"]>[number];
 
 const requestType: (typeof VerifyCredentialRequestSchema)["typeName"] = "ichor.v1.VerifyCredentialRequest";
-const knownAnswerFields = new Set(["valid", "code", "kind", "key", "tokenId", "revision", "age", "$typeName"]);
+const knownAnswerFields = new Set([
+  ...["valid", "code", "kind", "key", "tokenId", "rateLimits", "revision", "age", "$typeName"],
+]);
 /** Longer ones are rare, and for protobuf-es's bounds. */
 const quickLengthMax = 16 * 1024;
 const digits = /^(?:0|[1-9][0-9]{0,17})$/;
@@ -40,7 +43,6 @@ export function readVerifyRequest(text: string): VerifyCredentialRequest | undef
     audience: "",
     clientIp: "",
     context: {},
-    cost: 0n,
     minRevision: 0n,
     noCache: false,
   };
@@ -77,17 +79,19 @@ export function readVerifyRequest(text: string): VerifyCredentialRequest | undef
 
 /** Gives the answer's JSON; undefined: protobuf-es is to write it. */
 export function writeVerifyAnswer(answer: Answer): string | undefined {
-  const { valid, code, kind, key, tokenId, revision, age } = answer;
+  const { valid, code, kind, key, tokenId, rateLimits, revision, age } = answer;
   for (const name in answer) if (!knownAnswerFields.has(name)) return undefined;
   const keyText = key === undefined ? "" : writeKey(key);
   const ageText = age === undefined ? "" : writeDuration(age);
-  if (keyText === undefined || ageText === undefined) return undefined;
+  const limitsText = rateLimits === undefined || rateLimits.length === 0 ? "" : writeLimits(rateLimits);
+  if (keyText === undefined || limitsText === undefined || ageText === undefined) return undefined;
   let text = "";
   if (valid) text += ',"valid":true';
   if (code) text += `,"code":"${codeNames[code]}"`;
   if (kind) text += `,"kind":"${kindNames[kind]}"`;
   text += keyText;
   if (tokenId) text += `,"tokenId":${JSON.stringify(tokenId)}`;
+  text += limitsText;
   if (revision) text += `,"revision":"${revision}"`;
   text += ageText;
   return `{${text.slice(1)}}`;
@@ -95,7 +99,7 @@ export function writeVerifyAnswer(answer: Answer): string | undefined {
 
 function writeKey(key: AnswerKey): string | undefined {
   const { id, name, ownerId, tenantId, scopes, labels, metadata, expireTime, secretVersionId } = key;
-  const expireText = expireTime === undefined ? "" : writeTimestamp(expireTime);
+  const expireText = expireTime === undefined ? "" : writeTimestamp("expireTime", expireTime);
   if (expireText === undefined) return undefined;
   let text = "";
   if (id) text += `,"id":${JSON.stringify(id)}`;
@@ -112,12 +116,32 @@ function writeKey(key: AnswerKey): string | undefined {
   return `,"key":{${text.slice(1)}}`;
 }
 
+function writeLimits(limits: readonly AnswerLimit[]): string | undefined {
+  let all = "";
+  for (const { name, remaining, resetTime, limit, retryTime } of limits) {
+    const resetText = resetTime === undefined ? "" : writeTimestamp("resetTime", resetTime);
+    const retryText = retryTime === undefined ? "" : writeTimestamp("retryTime", retryTime);
+    if (resetText === undefined || retryText === undefined) return undefined;
+    let text = "";
+    if (name) text += `,"name":${JSON.stringify(name)}`;
+    if (remaining) text += `,"remaining":"${remaining}"`;
+    text += resetText;
+    if (limit) text += `,"limit":"${limit}"`;
+    text += retryText;
+    all += `,{${text.slice(1)}}`;
+  }
+  return `,"rateLimits":[${all.slice(1)}]`;
+}
+
 /** Only whole milliseconds, as all our times are. */
-function writeTimestamp({ seconds = 0n, nanos = 0 }: NonNullable<AnswerKey["expireTime"]>): string | undefined {
+function writeTimestamp(
+  name: string,
+  { seconds = 0n, nanos = 0 }: NonNullable<AnswerKey["expireTime"]>,
+): string | undefined {
   const ms = Number(seconds) * 1000 + nanos / 1e6;
   if (nanos % 1e6 !== 0 || nanos < 0 || ms < 0 || ms > yearEndMs) return undefined;
   const text = new Date(ms).toISOString();
-  return `,"expireTime":"${text.endsWith(".000Z") ? `${text.slice(0, -5)}Z` : text}"`;
+  return `,"${name}":"${text.endsWith(".000Z") ? `${text.slice(0, -5)}Z` : text}"`;
 }
 
 function writeDuration({ seconds = 0n, nanos = 0 }: NonNullable<Answer["age"]>): string | undefined {

@@ -10,10 +10,12 @@ import type { FieldViolations } from "../core/field-violations.ts";
 import { isScope } from "../core/scopes.ts";
 import type { Verification } from "../core/verification-outcome.ts";
 import { credentialKindToProto, verificationCodeToProto } from "./enums.ts";
+import { rateLimitStatesToProto } from "./rate-limit.ts";
 import { checkContext } from "./request-fields.ts";
 import { toDuration, toTimestamp } from "./time.ts";
 
 const requiredScopesMax = 32;
+const costMax = 1_000_000;
 
 type Request = MessageShape<typeof VerifyCredentialRequestSchema>;
 type Response = MessageInitShape<typeof VerifyCredentialResponseSchema>;
@@ -37,7 +39,7 @@ export function checkVerification(violations: FieldViolations, request: Request,
     "is not an IPv4 or IPv6 address",
   );
   checkContext(violations, `${at}context`, context);
-  violations.require(cost === 0n || cost === 1n, `${at}cost`, "must be 0 or 1 until limits are enforced");
+  violations.require(cost === undefined || (cost >= 0n && cost <= costMax), `${at}cost`, `must be 0 to ${costMax}`);
   violations.require(minRevision >= 0n, `${at}min_revision`, "must not be negative");
 }
 
@@ -46,9 +48,14 @@ export function demandOf({ requiredScopes, audience, clientIp, context }: Reques
   return { requiredScopes, audience: audience || undefined, clientIp: clientIp || undefined, context };
 }
 
+/** What a request takes of rate limits; 1 if it doesn't say. */
+export function costOf({ cost }: Request): number {
+  return cost === undefined ? 1 : Number(cost);
+}
+
 /** An outcome for callers. */
 export function verificationToProto(verification: Verification): Response {
-  const { code, kind, key, version, token, scopes, expireTimeMs, revision, ageMs } = verification;
+  const { code, kind, key, version, token, scopes, expireTimeMs, rateLimits, revision, ageMs } = verification;
   return {
     valid: code === "VALID",
     code: verificationCodeToProto[code],
@@ -67,6 +74,7 @@ export function verificationToProto(verification: Verification): Response {
       },
     }),
     tokenId: token?.tokenId ?? "",
+    ...(rateLimits && { rateLimits: rateLimitStatesToProto(rateLimits) }),
     revision,
     age: toDuration(Math.ceil(ageMs)),
   };

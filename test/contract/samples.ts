@@ -72,6 +72,7 @@ export function fullKey(tenantId: TenantId): ApiKey {
     allowedCidrs: ["10.0.0.0/8", "2001:db8::/32"],
     constraints: { notBeforeMs: 0, audiences: [], scopes: ["x"], contextEquals: { region: "eu" } },
     tokenEpoch: 7,
+    rateLimits: [{ name: "api", limit: 10, periodMs: 60_000, burst: 1_000_000_000, strict: true }],
     derivePolicy: { enabled: true, formats: ["JWT"], maxTtlSeconds: 60, audiences: ["a"], customClaims: ["team"] },
     revocation: { reason: "KEY_COMPROMISE", comment: "leaked", timeMs: sampleTimeMs + 5 },
     secretVersions: [sampleVersion(3), sampleVersion(2, { graceEndTimeMs: sampleTimeMs + 1 })],

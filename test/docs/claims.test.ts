@@ -68,11 +68,13 @@ describe("ARCHITECTURE.md", () => {
 
   const nameOf = (part: string) => part.replace(/\.ts$/, "");
 
-  /** `ports` stands for three; `all but …` and `nothing` for what they say. */
+  /** `ports` stands for four; `all but …` and `nothing` for what they say. */
   function partsOf(cell: string, own: string, names: readonly string[]): readonly string[] {
     if (cell === "nothing") return [];
     const [, allBut, listed = cell] = /^(all but )?(.*)$/.exec(cell) ?? [];
-    const told = listed.split(", ").flatMap((name) => (name === "ports" ? ["store", "keyring", "changes"] : name));
+    const told = listed
+      .split(", ")
+      .flatMap((name) => (name === "ports" ? ["store", "keyring", "changes", "limits"] : name));
     return allBut ? names.filter((name) => name !== own && !told.includes(name)) : told;
   }
 });

@@ -45,6 +45,20 @@ const key = fc.record(
   },
   { requiredKeys: [] },
 );
+const laterTime = fc.record({
+  seconds: fc.bigInt({ min: 0n, max: 253_402_300_799n }),
+  nanos: fc.integer({ min: 0, max: 999 }).map((part) => part * 1_000_000),
+});
+const limit = fc.record(
+  {
+    name: texts,
+    remaining: fc.bigInt({ min: 0n, max: 1_000_000_000n }),
+    resetTime: fc.oneof({ weight: 19, arbitrary: laterTime }, time),
+    limit: fc.bigInt({ min: 0n, max: 1_000_000_000n }),
+    retryTime: laterTime,
+  },
+  { requiredKeys: [] },
+);
 const answers = fc.record(
   {
     valid: fc.boolean(),
@@ -52,6 +66,7 @@ const answers = fc.record(
     kind: fc.integer({ min: 0, max: 4 }),
     key,
     tokenId: texts,
+    rateLimits: fc.array(limit, { maxLength: 3 }),
     revision: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
     age: time,
   },
@@ -140,7 +155,7 @@ describe("the codec of verifications by hand", () => {
     ["a text whose length takes two bytes", { tokenId: "t".repeat(128) }],
     ["what is larger than the scratch", { tokenId: "t".repeat(17_000) }],
     ["metadata", { key: { metadata: { a: 1 } } }],
-    ["a limit's state", { rateLimits: [{ name: "x" }] }],
+    ["limits' states", { rateLimits: [{ name: "x", remaining: 7n, resetTime: { seconds: 9n, nanos: 0 } }, {}] }],
     ["a number beyond 2^53", { revision: 2n ** 60n }],
   ])("writes %s as protobuf-es does, or leaves it", (_name, init) => {
     const expected = toBinary(VerifyCredentialResponseSchema, create(VerifyCredentialResponseSchema, init));

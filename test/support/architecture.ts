@@ -19,7 +19,7 @@ interface Boundary {
 }
 
 /** Folders of a port with its adapters: what others may see of them is the business of a rule of its own. */
-const ports = ["store", "keyring", "changes"];
+const ports = ["store", "keyring", "changes", "limits"];
 const handler: Boundary = { values: ["core", "wire", "verification", "mutation", "rpc", ...ports] };
 
 /** The dependency rule: main → app → what serves → core. A new folder of services/ needs a row. */
@@ -67,6 +67,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   keyring: { values: ["core", "store", "durable-file"] },
   changes: { values: ["core", "store"] },
   telemetry: { values: ["core"], types: ["rpc"] },
+  limits: { values: ["core"] },
   wire: { values: ["core"] },
   verifier: { values: ["core", "wire", "durable-file"] },
   client: { values: ["core"] },
@@ -171,7 +172,7 @@ function reachesAdapter(path: string, { file, typeOnly }: ModuleImport): boolean
   if (folderOf(path) === folder || composition.includes(path)) return false;
   const name = file.slice(file.lastIndexOf("/") + 1);
   if (/^(.+-)?(port|error)\.ts$/.test(name)) return false;
-  return !typeOnly || /^(prisma|sqlite|postgres|mariadb|mysql|redis)-/.test(name);
+  return !typeOnly || /^(prisma|sqlite|postgres|mariadb|mysql|redis|local|shared)-/.test(name);
 }
 
 function isPrisma(name: string): boolean {

@@ -69,6 +69,7 @@ export function fakeRpc({ methods = {}, deps = {}, reflection = true }: FakeRpcO
       if (idOrSlug === "other" || idOrSlug === otherTenantId) return otherTenantId;
       throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
     },
+    limitCaller: () => undefined,
     isDraining: () => readiness.draining,
     record: (record) => void records.push(record),
     monotonicMs: () => performance.now(),

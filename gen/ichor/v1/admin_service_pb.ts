@@ -771,8 +771,8 @@ export type UpdateApiKeyRequest = Message<"ichor.v1.UpdateApiKeyRequest"> & {
   apiKey?: ApiKey | undefined;
 
   /**
-   * What to change: `name`, `scopes`, `metadata`, `labels`, `allowed_cidrs`, `constraints`, `expire_time` (not set in
-   * `api_key`: never), `derive_policy`; `*` is all of them; not set: those that `api_key` has set.
+   * What to change: `name`, `scopes`, `metadata`, `labels`, `allowed_cidrs`, `constraints`, `rate_limits`, `expire_time`
+   * (not set in `api_key`: never), `derive_policy`; `*` is all of them; not set: those that `api_key` has set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 3;
    */
@@ -1377,7 +1377,8 @@ export const DeleteApiKeyResponseSchema: GenMessage<DeleteApiKeyResponse> = /*@_
  * if the caller is a key of tenant `default` that holds `ichor:system`.
  * A mutation is durable once it is answered, and takes effect on this server at once.
  * Reasons of every method: CREDENTIAL_MISSING, CREDENTIAL_REFUSED, SCOPE_MISSING, TENANT_NOT_ALLOWED, TENANT_NOT_FOUND,
- * INVALID_FIELD, REQUEST_TOO_LARGE, STORE_UNAVAILABLE, SECRET_NOT_LOADED, DEADLINE_EXCEEDED, INTERNAL.
+ * INVALID_FIELD, REQUEST_TOO_LARGE, RATE_LIMITED, STORE_UNAVAILABLE, SECRET_NOT_LOADED, DEADLINE_EXCEEDED, INTERNAL.
+ * A call takes one use of each rate limit that the caller's key has.
  *
  * @generated from service ichor.v1.AdminService
  */

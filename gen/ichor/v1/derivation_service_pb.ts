@@ -221,7 +221,7 @@ export const DerivationService: GenService<{
    * `credential` that is named, by a caller with `ichor:tokens:derive`.
    * Success: the token; nothing is stored.
    * Idempotency: each call makes another token.
-   * Reasons: CREDENTIAL_REFUSED, INVALID_FIELD, DERIVATION_NOT_ALLOWED, PARENT_REFUSED, CREDENTIAL_KIND_NOT_ALLOWED, SCOPE_MISSING.
+   * Reasons: CREDENTIAL_REFUSED, RATE_LIMITED, INVALID_FIELD, DERIVATION_NOT_ALLOWED, PARENT_REFUSED, CREDENTIAL_KIND_NOT_ALLOWED, SCOPE_MISSING.
    * Callers: any key.
    *
    * @generated from rpc ichor.v1.DerivationService.DeriveToken

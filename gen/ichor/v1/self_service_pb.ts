@@ -261,6 +261,8 @@ export const SelfServiceRevokeTokenResponseSchema: GenMessage<SelfServiceRevokeT
  * SelfService is what the holder of a key may do with that key; the caller's credential says which.
  *
  * What AdminService says of every method holds here too. Callers are keys, not what was derived from them.
+ * RotateSelf, RevokeSelf and RevokeToken take no use of a rate limit, so that who found a key can't keep its holder from
+ * ending it.
  *
  * @generated from service ichor.v1.SelfService
  */

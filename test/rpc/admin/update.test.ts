@@ -87,7 +87,12 @@ describe("UpdateApiKey", () => {
     ["an empty name", {}, ["name"], "api_key.name"],
     ["a scope that is none", { scopes: ["a b"] }, ["scopes"], "api_key.scopes[0]"],
     ["an end in the past", { expireTime: { seconds: 1n } }, ["expire_time"], "api_key.expire_time"],
-    ["rate limits", { rateLimits: [{ name: "x" }] }, ["name"], "api_key.rate_limits"],
+    [
+      "a limit without a period",
+      { rateLimits: [{ name: "x", limit: 1n }] },
+      ["rate_limits"],
+      "api_key.rate_limits[0].period",
+    ],
     ["nothing to change", {}, [], "update_mask"],
   ])("refuses %s", async (_name, apiKey, paths, field) => {
     const { keyId } = await issue();

@@ -1805,6 +1805,7 @@ export const ApiKeyScalarFieldEnum = {
   revocationComment: 'revocationComment',
   revocationTimeMs: 'revocationTimeMs',
   revision: 'revision',
+  rateLimits: 'rateLimits',
   derivePolicy: 'derivePolicy',
   lastUsedTimeMs: 'lastUsedTimeMs',
   lastUsedAddress: 'lastUsedAddress',

@@ -70,6 +70,7 @@ export type ApiKeyMinAggregateOutputType = {
   revocationComment: string | null
   revocationTimeMs: bigint | null
   revision: bigint | null
+  rateLimits: string | null
   derivePolicy: string | null
   lastUsedTimeMs: bigint | null
   lastUsedAddress: string | null
@@ -98,6 +99,7 @@ export type ApiKeyMaxAggregateOutputType = {
   revocationComment: string | null
   revocationTimeMs: bigint | null
   revision: bigint | null
+  rateLimits: string | null
   derivePolicy: string | null
   lastUsedTimeMs: bigint | null
   lastUsedAddress: string | null
@@ -126,6 +128,7 @@ export type ApiKeyCountAggregateOutputType = {
   revocationComment: number
   revocationTimeMs: number
   revision: number
+  rateLimits: number
   derivePolicy: number
   lastUsedTimeMs: number
   lastUsedAddress: number
@@ -178,6 +181,7 @@ export type ApiKeyMinAggregateInputType = {
   revocationComment?: true
   revocationTimeMs?: true
   revision?: true
+  rateLimits?: true
   derivePolicy?: true
   lastUsedTimeMs?: true
   lastUsedAddress?: true
@@ -206,6 +210,7 @@ export type ApiKeyMaxAggregateInputType = {
   revocationComment?: true
   revocationTimeMs?: true
   revision?: true
+  rateLimits?: true
   derivePolicy?: true
   lastUsedTimeMs?: true
   lastUsedAddress?: true
@@ -234,6 +239,7 @@ export type ApiKeyCountAggregateInputType = {
   revocationComment?: true
   revocationTimeMs?: true
   revision?: true
+  rateLimits?: true
   derivePolicy?: true
   lastUsedTimeMs?: true
   lastUsedAddress?: true
@@ -349,6 +355,7 @@ export type ApiKeyGroupByOutputType = {
   revocationComment: string | null
   revocationTimeMs: bigint | null
   revision: bigint
+  rateLimits: string | null
   derivePolicy: string | null
   lastUsedTimeMs: bigint
   lastUsedAddress: string
@@ -400,6 +407,7 @@ export type ApiKeyWhereInput = {
   revocationComment?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   revocationTimeMs?: Prisma.BigIntNullableFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
+  rateLimits?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   derivePolicy?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   lastUsedTimeMs?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
   lastUsedAddress?: Prisma.StringFilter<"ApiKey"> | string
@@ -430,6 +438,7 @@ export type ApiKeyOrderByWithRelationInput = {
   revocationComment?: Prisma.SortOrderInput | Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
+  rateLimits?: Prisma.SortOrderInput | Prisma.SortOrder
   derivePolicy?: Prisma.SortOrderInput | Prisma.SortOrder
   lastUsedTimeMs?: Prisma.SortOrder
   lastUsedAddress?: Prisma.SortOrder
@@ -463,6 +472,7 @@ export type ApiKeyWhereUniqueInput = Prisma.AtLeast<{
   revocationComment?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   revocationTimeMs?: Prisma.BigIntNullableFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
+  rateLimits?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   derivePolicy?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   lastUsedTimeMs?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
   lastUsedAddress?: Prisma.StringFilter<"ApiKey"> | string
@@ -493,6 +503,7 @@ export type ApiKeyOrderByWithAggregationInput = {
   revocationComment?: Prisma.SortOrderInput | Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrderInput | Prisma.SortOrder
   revision?: Prisma.SortOrder
+  rateLimits?: Prisma.SortOrderInput | Prisma.SortOrder
   derivePolicy?: Prisma.SortOrderInput | Prisma.SortOrder
   lastUsedTimeMs?: Prisma.SortOrder
   lastUsedAddress?: Prisma.SortOrder
@@ -529,6 +540,7 @@ export type ApiKeyScalarWhereWithAggregatesInput = {
   revocationComment?: Prisma.StringNullableWithAggregatesFilter<"ApiKey"> | string | null
   revocationTimeMs?: Prisma.BigIntNullableWithAggregatesFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntWithAggregatesFilter<"ApiKey"> | bigint | number
+  rateLimits?: Prisma.StringNullableWithAggregatesFilter<"ApiKey"> | string | null
   derivePolicy?: Prisma.StringNullableWithAggregatesFilter<"ApiKey"> | string | null
   lastUsedTimeMs?: Prisma.BigIntWithAggregatesFilter<"ApiKey"> | bigint | number
   lastUsedAddress?: Prisma.StringWithAggregatesFilter<"ApiKey"> | string
@@ -556,6 +568,7 @@ export type ApiKeyCreateInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  rateLimits?: string | null
   derivePolicy?: string | null
   lastUsedTimeMs: bigint | number
   lastUsedAddress: string
@@ -586,6 +599,7 @@ export type ApiKeyUncheckedCreateInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  rateLimits?: string | null
   derivePolicy?: string | null
   lastUsedTimeMs: bigint | number
   lastUsedAddress: string
@@ -614,6 +628,7 @@ export type ApiKeyUpdateInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  rateLimits?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
@@ -644,6 +659,7 @@ export type ApiKeyUncheckedUpdateInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  rateLimits?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
@@ -673,6 +689,7 @@ export type ApiKeyCreateManyInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  rateLimits?: string | null
   derivePolicy?: string | null
   lastUsedTimeMs: bigint | number
   lastUsedAddress: string
@@ -700,6 +717,7 @@ export type ApiKeyUpdateManyMutationInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  rateLimits?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
@@ -728,6 +746,7 @@ export type ApiKeyUncheckedUpdateManyInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  rateLimits?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
@@ -766,6 +785,7 @@ export type ApiKeyCountOrderByAggregateInput = {
   revocationComment?: Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  rateLimits?: Prisma.SortOrder
   derivePolicy?: Prisma.SortOrder
   lastUsedTimeMs?: Prisma.SortOrder
   lastUsedAddress?: Prisma.SortOrder
@@ -805,6 +825,7 @@ export type ApiKeyMaxOrderByAggregateInput = {
   revocationComment?: Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  rateLimits?: Prisma.SortOrder
   derivePolicy?: Prisma.SortOrder
   lastUsedTimeMs?: Prisma.SortOrder
   lastUsedAddress?: Prisma.SortOrder
@@ -833,6 +854,7 @@ export type ApiKeyMinOrderByAggregateInput = {
   revocationComment?: Prisma.SortOrder
   revocationTimeMs?: Prisma.SortOrder
   revision?: Prisma.SortOrder
+  rateLimits?: Prisma.SortOrder
   derivePolicy?: Prisma.SortOrder
   lastUsedTimeMs?: Prisma.SortOrder
   lastUsedAddress?: Prisma.SortOrder
@@ -940,6 +962,7 @@ export type ApiKeyCreateWithoutTenantInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  rateLimits?: string | null
   derivePolicy?: string | null
   lastUsedTimeMs: bigint | number
   lastUsedAddress: string
@@ -968,6 +991,7 @@ export type ApiKeyUncheckedCreateWithoutTenantInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  rateLimits?: string | null
   derivePolicy?: string | null
   lastUsedTimeMs: bigint | number
   lastUsedAddress: string
@@ -1026,6 +1050,7 @@ export type ApiKeyScalarWhereInput = {
   revocationComment?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   revocationTimeMs?: Prisma.BigIntNullableFilter<"ApiKey"> | bigint | number | null
   revision?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
+  rateLimits?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   derivePolicy?: Prisma.StringNullableFilter<"ApiKey"> | string | null
   lastUsedTimeMs?: Prisma.BigIntFilter<"ApiKey"> | bigint | number
   lastUsedAddress?: Prisma.StringFilter<"ApiKey"> | string
@@ -1053,6 +1078,7 @@ export type ApiKeyCreateWithoutVersionsInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  rateLimits?: string | null
   derivePolicy?: string | null
   lastUsedTimeMs: bigint | number
   lastUsedAddress: string
@@ -1082,6 +1108,7 @@ export type ApiKeyUncheckedCreateWithoutVersionsInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  rateLimits?: string | null
   derivePolicy?: string | null
   lastUsedTimeMs: bigint | number
   lastUsedAddress: string
@@ -1125,6 +1152,7 @@ export type ApiKeyUpdateWithoutVersionsInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  rateLimits?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1154,6 +1182,7 @@ export type ApiKeyUncheckedUpdateWithoutVersionsInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  rateLimits?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1181,6 +1210,7 @@ export type ApiKeyCreateManyTenantInput = {
   revocationComment?: string | null
   revocationTimeMs?: bigint | number | null
   revision: bigint | number
+  rateLimits?: string | null
   derivePolicy?: string | null
   lastUsedTimeMs: bigint | number
   lastUsedAddress: string
@@ -1208,6 +1238,7 @@ export type ApiKeyUpdateWithoutTenantInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  rateLimits?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1236,6 +1267,7 @@ export type ApiKeyUncheckedUpdateWithoutTenantInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  rateLimits?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1264,6 +1296,7 @@ export type ApiKeyUncheckedUpdateManyWithoutTenantInput = {
   revocationComment?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   revocationTimeMs?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  rateLimits?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   derivePolicy?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   lastUsedTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   lastUsedAddress?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1323,6 +1356,7 @@ export type ApiKeySelect<ExtArgs extends runtime.Types.Extensions.InternalArgs =
   revocationComment?: boolean
   revocationTimeMs?: boolean
   revision?: boolean
+  rateLimits?: boolean
   derivePolicy?: boolean
   lastUsedTimeMs?: boolean
   lastUsedAddress?: boolean
@@ -1354,6 +1388,7 @@ export type ApiKeySelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extens
   revocationComment?: boolean
   revocationTimeMs?: boolean
   revision?: boolean
+  rateLimits?: boolean
   derivePolicy?: boolean
   lastUsedTimeMs?: boolean
   lastUsedAddress?: boolean
@@ -1383,6 +1418,7 @@ export type ApiKeySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extens
   revocationComment?: boolean
   revocationTimeMs?: boolean
   revision?: boolean
+  rateLimits?: boolean
   derivePolicy?: boolean
   lastUsedTimeMs?: boolean
   lastUsedAddress?: boolean
@@ -1412,13 +1448,14 @@ export type ApiKeySelectScalar = {
   revocationComment?: boolean
   revocationTimeMs?: boolean
   revision?: boolean
+  rateLimits?: boolean
   derivePolicy?: boolean
   lastUsedTimeMs?: boolean
   lastUsedAddress?: boolean
   useCount?: boolean
 }
 
-export type ApiKeyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "tenantId" | "name" | "ownerId" | "scopes" | "metadata" | "labels" | "state" | "visibility" | "kind" | "prefix" | "createTimeMs" | "updateTimeMs" | "expireTimeMs" | "allowedCidrs" | "constraints" | "tokenEpoch" | "revocationReason" | "revocationComment" | "revocationTimeMs" | "revision" | "derivePolicy" | "lastUsedTimeMs" | "lastUsedAddress" | "useCount", ExtArgs["result"]["apiKey"]>
+export type ApiKeyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "tenantId" | "name" | "ownerId" | "scopes" | "metadata" | "labels" | "state" | "visibility" | "kind" | "prefix" | "createTimeMs" | "updateTimeMs" | "expireTimeMs" | "allowedCidrs" | "constraints" | "tokenEpoch" | "revocationReason" | "revocationComment" | "revocationTimeMs" | "revision" | "rateLimits" | "derivePolicy" | "lastUsedTimeMs" | "lastUsedAddress" | "useCount", ExtArgs["result"]["apiKey"]>
 export type ApiKeyInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   tenant?: boolean | Prisma.TenantDefaultArgs<ExtArgs>
   versions?: boolean | Prisma.ApiKey$versionsArgs<ExtArgs>
@@ -1480,6 +1517,10 @@ export type $ApiKeyPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs
      * What changed the key last.
      */
     revision: bigint
+    /**
+     * JSON list of RateLimit; null: none.
+     */
+    rateLimits: string | null
     /**
      * JSON of DerivePolicy; null: the default.
      */
@@ -1936,6 +1977,7 @@ export interface ApiKeyFieldRefs {
   readonly revocationComment: Prisma.FieldRef<"ApiKey", 'String'>
   readonly revocationTimeMs: Prisma.FieldRef<"ApiKey", 'BigInt'>
   readonly revision: Prisma.FieldRef<"ApiKey", 'BigInt'>
+  readonly rateLimits: Prisma.FieldRef<"ApiKey", 'String'>
   readonly derivePolicy: Prisma.FieldRef<"ApiKey", 'String'>
   readonly lastUsedTimeMs: Prisma.FieldRef<"ApiKey", 'BigInt'>
   readonly lastUsedAddress: Prisma.FieldRef<"ApiKey", 'String'>

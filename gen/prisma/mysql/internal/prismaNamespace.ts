@@ -1671,6 +1671,7 @@ export const ApiKeyScalarFieldEnum = {
   revocationComment: 'revocationComment',
   revocationTimeMs: 'revocationTimeMs',
   revision: 'revision',
+  rateLimits: 'rateLimits',
   derivePolicy: 'derivePolicy',
   lastUsedTimeMs: 'lastUsedTimeMs',
   lastUsedAddress: 'lastUsedAddress',
@@ -1892,6 +1893,7 @@ export const ApiKeyOrderByRelevanceFieldEnum = {
   constraints: 'constraints',
   revocationReason: 'revocationReason',
   revocationComment: 'revocationComment',
+  rateLimits: 'rateLimits',
   derivePolicy: 'derivePolicy',
   lastUsedAddress: 'lastUsedAddress'
 } as const

@@ -163,6 +163,7 @@ export const ApiKeyScalarFieldEnum = {
   revocationComment: 'revocationComment',
   revocationTimeMs: 'revocationTimeMs',
   revision: 'revision',
+  rateLimits: 'rateLimits',
   derivePolicy: 'derivePolicy',
   lastUsedTimeMs: 'lastUsedTimeMs',
   lastUsedAddress: 'lastUsedAddress',
@@ -384,6 +385,7 @@ export const ApiKeyOrderByRelevanceFieldEnum = {
   constraints: 'constraints',
   revocationReason: 'revocationReason',
   revocationComment: 'revocationComment',
+  rateLimits: 'rateLimits',
   derivePolicy: 'derivePolicy',
   lastUsedAddress: 'lastUsedAddress'
 } as const

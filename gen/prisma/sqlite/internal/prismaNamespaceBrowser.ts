@@ -160,6 +160,7 @@ export const ApiKeyScalarFieldEnum = {
   revocationComment: 'revocationComment',
   revocationTimeMs: 'revocationTimeMs',
   revision: 'revision',
+  rateLimits: 'rateLimits',
   derivePolicy: 'derivePolicy',
   lastUsedTimeMs: 'lastUsedTimeMs',
   lastUsedAddress: 'lastUsedAddress',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { BoundedLru } from "../../../services/verification/bounded-lru.ts";
+import { BoundedLru } from "../../../services/core/bounded-lru.ts";
 
 describe("BoundedLru", () => {
   it("lets the least recently used entries go first", () => {
