@@ -1,5 +1,5 @@
-// Makes docs/reference/: api.md from the comments of proto/ichor, configuration.md from the settings of
-// services/config.ts. Called by generate.mjs.
+// Makes docs/reference/: api.md from the comments of proto/ichor, configuration.md and config.schema.json from
+// services/config/settings.ts. Called by generate.mjs.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,10 +10,12 @@ import { fileDescriptors } from "./proto-descriptors.mjs";
 export async function generateDocs(root, target) {
   mkdirSync(target, { recursive: true });
   writeFileSync(join(target, "api.md"), apiPage(fileDescriptors(root)));
-  writeFileSync(join(target, "configuration.md"), configurationPage(await readSettings(root)));
+  const settings = await readSettings(root);
+  writeFileSync(join(target, "configuration.md"), configurationPage(settings));
+  writeFileSync(join(target, "config.schema.json"), `${JSON.stringify(settings.configSchema(), undefined, 2)}\n`);
 }
 
-/** The settings that config.ts exports: it is compiled alone, so that nothing else of services/ has to compile. */
+/** What services/config says of settings: compiled alone, so that nothing else of services/ has to compile. */
 async function readSettings(root) {
   const out = mkdtempSync(join(root, ".build-config-"));
   try {
@@ -21,44 +23,53 @@ async function readSettings(root) {
     const flags = ["--ignoreConfig", "--target", "es2022", "--module", "nodenext", "--types", "node", "--skipLibCheck"];
     execFileSync(
       tsc,
-      [...flags, "--rewriteRelativeImportExtensions", "--rootDir", "services", "--outDir", out, "services/config.ts"],
+      [
+        ...flags,
+        "--rewriteRelativeImportExtensions",
+        "--rootDir",
+        "services",
+        "--outDir",
+        out,
+        "services/config/json-schema.ts",
+      ],
       { cwd: root, stdio: ["ignore", 2, 2] },
     );
-    const { settings } = await import(pathToFileURL(join(out, "config.js")).href);
-    return settings;
+    const load = (name) => import(pathToFileURL(join(out, "config", name)).href);
+    return { ...(await load("settings.js")), ...(await load("json-schema.js")) };
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
 }
 
-function configurationPage(settings) {
-  const server = settings.filter(({ description }) => !description.startsWith("Client commands: "));
-  const client = settings
-    .filter((setting) => !server.includes(setting))
-    .map((setting) => ({ ...setting, description: sentence(setting.description.replace("Client commands: ", "")) }));
-  return `${generatedFrom("services/config.ts")}
+function configurationPage({ serverSettings, clientSettings, variableOf, configFileVariable }) {
+  return `${generatedFrom("services/config/settings.ts")}
 # Configuration
 
-Ichor reads its settings from environment variables. An empty one counts as not set. A variable that begins with
-\`ICHOR_\` and isn't listed here stops the start, and so does a value that is none; all faults are listed at once.
+Every setting of the server has one name, and can stand in the environment or in a YAML file; the environment rules. The
+file is the one that \`--config\` or \`${configFileVariable}\` names; [config.schema.json](config.schema.json) describes it.
+An empty variable counts as not set. A name that isn't listed here stops the start, and so does a value that is none; all
+faults are listed at once. What a reload (SIGHUP) puts into effect is marked; the rest needs a restart.
 
-## \`ichor serve\` and \`ichor migrate\`
+## \`ichor serve\`, and commands that open the store
 
-${settingsTable(server)}
+${settingsTable(serverSettings, variableOf, true)}
 
 ## Client commands (\`ichor keys …\`)
 
-${settingsTable(client)}
+From the environment only.
+
+${settingsTable(clientSettings, variableOf, false)}
 `;
 }
 
-function settingsTable(settings) {
-  const rows = settings.map(({ name, fallback, description }) => [
-    `\`${name}\``,
+function settingsTable(settings, variableOf, inFile) {
+  const rows = Object.entries(settings).map(([name, { fallback, description, reload }]) => [
+    ...(inFile ? [`\`${name}\``] : []),
+    `\`${variableOf(name)}\``,
     /^[\w.:/-]+$/.test(fallback) && fallback !== "none" ? `\`${fallback}\`` : fallback,
-    description,
+    reload ? `${description} **Reload.**` : description,
   ]);
-  return table(["variable", "default", "meaning"], rows);
+  return table([...(inFile ? ["in the file"] : []), "variable", "default", "meaning"], rows);
 }
 
 function apiPage(files) {
@@ -160,10 +171,6 @@ function lines(comment) {
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-}
-
-function sentence(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function generatedFrom(source) {

@@ -1,4 +1,4 @@
-// Makes gen/ from proto/ and prisma/, and docs/reference/ from proto/ and services/config.ts: `node scripts/generate.mjs`.
+// Makes gen/ from proto/ and prisma/, and docs/reference/ from proto/ and services/config: `node scripts/generate.mjs`.
 // With `--check` it generates into a temporary folder and fails with the list of files that differ. No network.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -7,13 +7,14 @@ import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
 import { openWakeUps, type WakeWays } from "./changes/wake-ups.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./config/server-config.ts";
 import { parseDatabaseUrl } from "./core/database-url.ts";
 import type { Peppers } from "./core/digest.ts";
 import { exposedRights } from "./core/file-rights.ts";
 import type { TenantId } from "./core/ids.ts";
 import { defaultTenantSlug } from "./core/tenant.ts";
 import { derivationService } from "./derivation/service.ts";
+import { withCors } from "./http/cors.ts";
 import { createFastUnary, type FastUnary } from "./http/fast-unary.ts";
 import { issuerEndpoints } from "./http/issuer-endpoints.ts";
 import { createRequestHandler, probeEndpoints } from "./http/plain-endpoints.ts";
@@ -76,6 +77,10 @@ export interface App {
   readonly store: Store;
   /** Writes what was counted of the use of keys; else that is done every few seconds. */
   readonly flushUse: () => Promise<void>;
+  /** Puts into effect what a reload may change. */
+  reload(config: ServerConfig): void;
+  /** Counts a reload of the process's configuration. */
+  readonly countReload: (outcome: "ok" | "failed") => void;
   /** Ends what runs in the background and closes the store; calls must have ended. */
   close(): Promise<void>;
 }
@@ -136,6 +141,8 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
   const { now, random, log } = deps;
   const monotonicMs = () => performance.now();
   const metrics = new Metrics(deps.meterProvider);
+  /** What a reload may change is read from here, each time. */
+  let live = config;
   makeDataDir(config.dataDir);
   warnIfOpenToAll(config.dataDir, log);
   const store = await openStore({ url: config.databaseUrl, migrate: config.migrate, clock: { now }, random, log });
@@ -163,6 +170,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     });
     const records = new RecordCache({ store, tail, monotonicMs });
     const runs = metrics.counts("ichor.periodic.runs");
+    const reloads = metrics.counts("ichor.config.reloads");
     const onRun = (what: string, outcome: string) => void runs(what, outcome).value++;
     const stream = keySetStream({ store, tail, keyring, now, random, drain: readiness.drainSignal, onRun, log });
     await tail.start();
@@ -239,12 +247,12 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     );
     const reflection = config.reflection ? reflectionServices(descriptors) : [];
     const registry = createMethodRegistry([...offered, health, ...reflection]);
+    const issuers = issuerEndpoints({ tenants: cachedTenants, keyring, issuer: deps.issuer });
     const routes = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
     return {
-      handler: createRequestHandler(
-        createRpcHandler(routes, log),
-        { ...probeEndpoints(readiness), ...issuerEndpoints({ tenants: cachedTenants, keyring, issuer: deps.issuer }) },
-        log,
+      handler: withCors(
+        () => live.corsOrigins,
+        createRequestHandler(createRpcHandler(routes, log), { ...probeEndpoints(readiness), ...issuers }, log),
       ),
       fastUnary: createFastUnary({ registry, pipeline, log }),
       registry,
@@ -253,6 +261,10 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       readiness,
       store,
       flushUse: () => use.flush(),
+      reload: (changed) => {
+        live = changed;
+      },
+      countReload: (outcome) => void reloads(outcome).value++,
       async close() {
         metrics.close();
         await tending.stop();

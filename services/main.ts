@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { runCommandLine } from "./cli/program.ts";
-import { processEnvironment } from "./config.ts";
+import { processEnvironment } from "./config/environment.ts";
 
 const stop = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -14,4 +14,5 @@ process.exitCode = await runCommandLine(process.argv.slice(2), {
   stderr,
   stdin,
   stop: stop.signal,
+  onReload: (callback) => void process.on("SIGHUP", callback),
 });

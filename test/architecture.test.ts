@@ -12,7 +12,7 @@ describe("structure of services/", () => {
     for (const part of ["admin", "cli", "core", "mutation", "rpc", "store", "verification", "wire"]) {
       expect(paths.filter((path) => path.startsWith(`services/${part}/`)).length, part).toBeGreaterThanOrEqual(2);
     }
-    expect(paths).toEqual(expect.arrayContaining(["services/main.ts", "services/config.ts"]));
+    expect(paths).toEqual(expect.arrayContaining(["services/main.ts", "services/config/environment.ts"]));
   });
 
   it("keeps the dependency rule and the rules for files", () => {
@@ -32,7 +32,7 @@ describe("the rules for structure", () => {
   const sound = {
     "services/main.ts": `import { build } from "./app.ts"; process.exitCode = await build(process.env);`,
     "services/app.ts": `import { openStore } from "./store/prisma-store.ts"; export const build = () => openStore();`,
-    "services/config.ts": `export const read = () => process.env;`,
+    "services/config/environment.ts": `export const read = () => process.env;`,
     "services/admin/issue.ts": `import type { Store } from "../store/port.ts"; import { A } from "../../gen/ichor/v1/a_pb.ts"; import { mint } from "../core/mint.ts";\nexport const issue = (store: Store) => [store, A, mint];`,
     "services/store/port.ts": `export interface Store { close(): void }`,
     "services/store/prisma-store.ts": `import { PrismaClient } from "../../gen/prisma/sqlite/client.ts"; import { x } from "@prisma/client";\nexport const openStore = () => [PrismaClient, x];`,
@@ -90,9 +90,9 @@ describe("the rules for structure", () => {
       `import {\n  b,\n} from "../../gen/prisma/sqlite/client.ts";\nexport const a = b;`,
     ],
     ["imports name a file", "services/core/a.ts", `import { b } from "./b"; export const a = b;`],
-    ["only config.ts reads the environment", "services/app.ts", `export const a = process.env.HOME;`],
+    ["only config/environment.ts reads the environment", "services/app.ts", `export const a = process.env.HOME;`],
     [
-      "only config.ts reads the environment",
+      "only config/environment.ts reads the environment",
       "services/cli/a.ts",
       `import { env } from "node:process"; export const a = env;`,
     ],

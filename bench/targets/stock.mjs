@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { pino } from "pino";
 import { buildApp } from "../../dist/services/app.js";
-import { loadServerConfig } from "../../dist/services/config.js";
+import { loadServerConfig } from "../../dist/services/config/server-config.js";
 import { prepareKeys } from "./keys.mjs";
 import { listening, tell } from "./tell.mjs";
 

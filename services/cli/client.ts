@@ -2,7 +2,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
-import { loadClientConfig } from "../config.ts";
+import { loadClientConfig } from "../config/client-config.ts";
 import type { CliIo } from "./io.ts";
 
 /** A client of a service with the credential, server and tenant of the environment. */

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Environment } from "../config.ts";
+import type { Environment } from "../config/collect.ts";
 
 /** What a command may touch of the process. */
 export interface CliIo {
@@ -9,6 +9,8 @@ export interface CliIo {
   readonly stdin: NodeJS.ReadableStream;
   /** Aborts at SIGTERM and SIGINT. */
   readonly stop: AbortSignal;
+  /** Calls back at each SIGHUP from now on; until it is called, a SIGHUP ends the process. */
+  readonly onReload: (callback: () => void) => void;
 }
 
 /** How a command ends, as the process's exit status. */

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
-import { ConfigError } from "../config.ts";
+import { ConfigError } from "../config/config-error.ts";
+import { configFileVariable } from "../config/settings.ts";
 import { describeCallError, isCallError } from "./call-error.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { addKeysCommands } from "./keys.ts";
@@ -13,10 +14,16 @@ import { addTokensCommands } from "./tokens.ts";
 import { addWatchCommand } from "./watch.ts";
 
 /** Runs one command line (without node and script) and gives its exit status. Never throws for a fault of the user. */
-export async function runCommandLine(args: readonly string[], io: CliIo): Promise<number> {
+export async function runCommandLine(args: readonly string[], given: CliIo): Promise<number> {
+  const io: { -readonly [K in keyof CliIo]: CliIo[K] } = { ...given };
   const program = new Command("ichor")
     .description("API-key server: issues, verifies, rotates and revokes API keys")
     .option("--json", "print JSON instead of text")
+    .option("--config <file>", `configuration file of the server, as ${configFileVariable}`)
+    .hook("preAction", () => {
+      const file: string | undefined = program.opts().config;
+      if (file !== undefined) io.env = { ...given.env, [configFileVariable]: file };
+    })
     .showHelpAfterError("(ichor --help lists the commands)")
     .exitOverride()
     .configureOutput({ writeOut: (text) => io.stdout.write(text), writeErr: (text) => io.stderr.write(text) });

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
-import { loadServerConfig } from "../config.ts";
+import { readServerConfig } from "../config/server-config.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { tellingStartFaults } from "./serve.ts";
 
@@ -16,7 +16,7 @@ export function addSecretsCommands(program: Command, io: CliIo): void {
 async function rewrap(json: boolean, { env, stdout, stderr }: CliIo): Promise<void> {
   const { rewrapStore } = await import("../app.ts");
   const { moved, stuck } = await rewrapStore(
-    loadServerConfig(env),
+    await readServerConfig(env),
     { now: Date.now, random: randomBytes },
     (progress) => {
       if (!json) stderr.write(`${progress.moved} moved\n`);

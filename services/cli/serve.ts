@@ -1,13 +1,16 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
 import type { LoggerOptions } from "pino";
-import { type ListenAddress, type LogLevel, loadServerConfig } from "../config.ts";
+import type { ListenAddress } from "../config/kinds.ts";
+import { readServerConfig } from "../config/server-config.ts";
+import type { LogLevel } from "../config/settings.ts";
 import type { Listener } from "../http/listener.ts";
 import { readTlsFiles } from "../http/tls-files.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
 import { StoreStartError } from "../store/start-error.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { isoTimeOf, LogLines } from "./log-lines.ts";
+import { reloader } from "./reload.ts";
 
 /** How long SIGTERM waits for calls in flight, in ms; the rest of the ten seconds is for closing. */
 const drainMsMax = 8_000;
@@ -24,8 +27,8 @@ export function addServerCommands(program: Command, io: CliIo): void {
     .action(() => tellingStartFaults(() => migrate(program.opts().json === true, io)));
 }
 
-async function serve({ env, stdout, stop }: CliIo): Promise<void> {
-  const config = loadServerConfig(env);
+async function serve({ env, stdout, stop, onReload }: CliIo): Promise<void> {
+  const config = await readServerConfig(env);
   const { buildApp, createListener, pino } = await loadServer();
   const lines = new LogLines(stdout);
   const log = pino(logOptions(config.logLevel), lines);
@@ -36,6 +39,21 @@ async function serve({ env, stdout, stop }: CliIo): Promise<void> {
     const listener = createListener({ handler: app.handler, fastUnary: app.fastUnary, ...(tls && { tls }), log });
     const url = await listenAt(listener, config.listen);
     issuer ||= url;
+    onReload(
+      reloader(config, {
+        read: () => readServerConfig(env),
+        prepare: async (next) => {
+          const renewed = next.tls && readTlsFiles(next.tls);
+          return () => {
+            log.level = next.logLevel;
+            if (renewed) listener.renewTls(renewed);
+            app.reload(next);
+          };
+        },
+        onReload: app.countReload,
+        log,
+      }),
+    );
     log.info({ address: url, issuer }, "listening");
     await aborted(stop);
     log.info({}, "draining");
@@ -79,7 +97,7 @@ function logOptions(level: LogLevel): LoggerOptions {
 
 async function migrate(json: boolean, { env, stdout }: CliIo): Promise<void> {
   const { migrateStore } = await import("../app.ts");
-  const applied = await migrateStore(loadServerConfig(env), { now: Date.now, random: randomBytes });
+  const applied = await migrateStore(await readServerConfig(env), { now: Date.now, random: randomBytes });
   const text = applied.length === 0 ? "the schema was up to date" : applied.map((name) => `applied ${name}`).join("\n");
   stdout.write(`${json ? JSON.stringify({ applied }) : text}\n`);
 }

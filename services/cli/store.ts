@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
 import { renewEpoch } from "../app.ts";
-import { loadServerConfig } from "../config.ts";
+import { readServerConfig } from "../config/server-config.ts";
 import type { CliIo } from "./io.ts";
 import { tellingStartFaults } from "./serve.ts";
 import { addStoreCopyCommands } from "./store-copy.ts";
@@ -17,7 +17,10 @@ export function addStoreCommands(program: Command, io: CliIo): void {
 }
 
 async function newEpoch(json: boolean, { env, stdout }: CliIo): Promise<void> {
-  const { storeEpoch, revision } = await renewEpoch(loadServerConfig(env), { now: Date.now, random: randomBytes });
+  const { storeEpoch, revision } = await renewEpoch(await readServerConfig(env), {
+    now: Date.now,
+    random: randomBytes,
+  });
   stdout.write(
     json
       ? `${JSON.stringify({ storeEpoch, revision: String(revision) })}\n`

@@ -7,7 +7,7 @@ import {
   type VerifyCredentialResponse,
   VerifyCredentialResponseSchema,
 } from "../../gen/ichor/v1/verification_pb.ts";
-import { loadClientConfig } from "../config.ts";
+import { loadClientConfig } from "../config/client-config.ts";
 import { createVerifier } from "../verifier/create-verifier.ts";
 import type { VerifierOptions } from "../verifier/options.ts";
 import { VerifierUnavailableError } from "../verifier/unavailable-error.ts";

@@ -1,6 +1,7 @@
+import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer, type SecureContextOptions, type Server as TlsServer } from "node:tls";
 import type { Log } from "../rpc/log.ts";
 import type { NodeRequest, NodeResponse } from "../rpc/node-handler.ts";
 import type { FastUnary } from "./fast-unary.ts";
@@ -9,12 +10,18 @@ import { createHttp2Server } from "./http2-server.ts";
 import { type ListenerLimits, listenerLimits } from "./limits.ts";
 import { type Protocol, sniffProtocol } from "./protocol-sniffer.ts";
 
+/** Certificate chain and private key in PEM. */
+export interface ListenerTls {
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+}
+
 export interface ListenerOptions {
   readonly handler: (request: NodeRequest, response: NodeResponse) => void;
   /** Gets every request first. */
   readonly fastUnary?: FastUnary;
-  /** Certificate chain and private key in PEM; without them the port is cleartext. */
-  readonly tls?: { readonly cert: string | Buffer; readonly key: string | Buffer };
+  /** Without it the port is cleartext. */
+  readonly tls?: ListenerTls;
   readonly limits?: Partial<ListenerLimits>;
   readonly log: Log;
 }
@@ -30,6 +37,8 @@ export interface ListenAddress {
 export interface Listener {
   /** Starts to accept connections. Port 0 takes a free one. Rejects with Node's error, as EADDRINUSE. */
   listen(host: string, port: number): Promise<ListenAddress>;
+  /** Uses another certificate for connections from now on; those that there are go on. Only on a port with TLS. */
+  renewTls(tls: ListenerTls): void;
   /**
    * Stops accepting, closes what is idle, lets requests in flight finish, and cuts what is left after `timeoutMs`.
    * Resolves when no connection is left, with the number of those that were cut.
@@ -53,7 +62,8 @@ export function createListener({ handler, fastUnary, tls, limits: given, log }: 
     undecided.delete(socket);
     (protocol === "h2" ? http2 : http1).accept(socket);
   };
-  const server = tls ? createTlsListener(tls, limits, handOver, log) : createNetServer({ noDelay: true });
+  const tlsServer = tls && createTlsListener(tls, limits, handOver, log);
+  const server = tlsServer ?? createNetServer({ noDelay: true });
 
   server.maxConnections = limits.connectionsMax;
   server.on("connection", (socket: Socket) => {
@@ -76,6 +86,12 @@ export function createListener({ handler, fastUnary, tls, limits: given, log }: 
       server.on("error", (err) => log.error({ err }, "listener failed"));
       return address;
     },
+    renewTls(renewed) {
+      if (tlsServer === undefined) throw new TypeError("the listener has no TLS");
+      tlsServer.setSecureContext(secureContext(renewed));
+      // Else a session from before could be resumed under what it was checked by.
+      tlsServer.setTicketKeys(randomBytes(ticketKeysBytes));
+    },
     async drain(timeoutMs) {
       const closed = new Promise<void>((resolve) => {
         server.close(() => resolve());
@@ -95,16 +111,21 @@ export function createListener({ handler, fastUnary, tls, limits: given, log }: 
   };
 }
 
+/** Keys of TLS session tickets, as Node takes them. */
+const ticketKeysBytes = 48;
+
+function secureContext({ cert, key }: ListenerTls): SecureContextOptions {
+  return { cert, key, minVersion: "TLSv1.2" };
+}
+
 function createTlsListener(
-  { cert, key }: NonNullable<ListenerOptions["tls"]>,
+  tls: ListenerTls,
   limits: ListenerLimits,
   handOver: (socket: Socket, protocol: Protocol) => void,
   log: Log,
-): Server {
+): TlsServer {
   const server = createTlsServer({
-    cert,
-    key,
-    minVersion: "TLSv1.2",
+    ...secureContext(tls),
     ALPNProtocols: ["h2", "http/1.1"],
     handshakeTimeout: limits.firstByteMs,
     noDelay: true,

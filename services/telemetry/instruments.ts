@@ -120,6 +120,12 @@ export const instruments = {
     help: "Runs of work by the clock; `ichor.outcome`: ok or failed.",
     attributes: ["ichor.work", "ichor.outcome"],
   },
+  "ichor.config.reloads": {
+    kind: "counter",
+    unit: "{reload}",
+    help: "Reloads of the configuration; `ichor.outcome`: ok or failed, which changed nothing.",
+    attributes: ["ichor.outcome"],
+  },
 } as const satisfies Record<string, InstrumentSpec>;
 
 /** The names that are on the list, by kind. */

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { loadServerConfig } from "../../services/config.ts";
+import { loadServerConfig } from "../../services/config/server-config.ts";
 import { newId, type TenantId } from "../../services/core/ids.ts";
 import { authenticateJwt } from "../../services/core/jwt/authenticate.ts";
 import { buildClaims } from "../../services/core/jwt/claims.ts";

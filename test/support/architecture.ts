@@ -121,8 +121,8 @@ const rules = {
       : imports.map(({ file, specifier }) => file ?? specifier).filter((name) => isPrisma(name)),
   "imports name a file": ({ imports }: SourceFile) =>
     imports.filter(({ file }) => file !== undefined && !file.endsWith(".ts")).map(({ specifier }) => specifier),
-  "only config.ts reads the environment": ({ path, source }: SourceFile) =>
-    path === "services/config.ts" || path === "services/main.ts" ? [] : usesOfProcess(source, "env"),
+  "only config/environment.ts reads the environment": ({ path, source }: SourceFile) =>
+    path === "services/config/environment.ts" || path === "services/main.ts" ? [] : usesOfProcess(source, "env"),
   "only main.ts exits": ({ path, source }: SourceFile) =>
     path === "services/main.ts" ? [] : usesOfProcess(source, "exit|exitCode|abort|reallyExit"),
   "no default exports": ({ source }: SourceFile) =>

@@ -5,7 +5,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, createRouterTransport } from "@connectrpc/connect";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { type App, type AppDeps, buildApp } from "../../services/app.ts";
-import { loadServerConfig } from "../../services/config.ts";
+import { loadServerConfig } from "../../services/config/server-config.ts";
 import { newId, type TenantId } from "../../services/core/ids.ts";
 import type { Tenant } from "../../services/core/tenant.ts";
 import { FakeClock } from "../fakes/clock.ts";

@@ -173,7 +173,14 @@ describe("an import", () => {
   const run = (options: Partial<ImportOptions> = {}) =>
     importKeys(
       client,
-      { env: {}, stdout: new PassThrough(), stderr: new PassThrough(), stdin: new PassThrough(), stop: stop.signal },
+      {
+        env: {},
+        stdout: new PassThrough(),
+        stderr: new PassThrough(),
+        stdin: new PassThrough(),
+        stop: stop.signal,
+        onReload() {},
+      },
       { file, format: undefined, name: undefined, allowRevoked: false, restart: false, parallel: 2, ...options },
     );
   const write = (from: number, to: number) => {

@@ -1,0 +1,57 @@
+import { readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { exposedRights, groupAndOthers } from "../core/file-rights.ts";
+import { collect, type Environment, Faults } from "./collect.ts";
+import { clientSettings, type Given } from "./settings.ts";
+
+/** What the client commands of the CLI run on. Frozen. */
+export interface ClientConfig {
+  /** Base URL of the server, without trailing slash. */
+  readonly url: string;
+  readonly credential: string;
+  /** Tenant to act on, sent as `Ichor-Tenant`; undefined: the caller's own. */
+  readonly tenant: string | undefined;
+}
+
+/** Reads what client commands need; the credential file's surrounding white space is cut. Throws ConfigError with every fault. */
+export function loadClientConfig(env: Environment): ClientConfig {
+  const faults = new Faults();
+  const given = collect(clientSettings, env, undefined, faults);
+  const credential = readCredential(given, env.ICHOR_DATA_DIR || ".ichor", faults);
+  // Whatever can't be in a header would be quoted by the error that says so.
+  if (credential !== "" && !headerText.test(credential)) {
+    faults.add("the credential has characters that no credential has, as spaces or a second line");
+  }
+  const { tenant } = given;
+  if (tenant !== undefined && !headerText.test(tenant))
+    faults.add("ICHOR_TENANT is neither a tenant's id nor its slug");
+  faults.throwIfAny();
+  return Object.freeze({ url: given.url ?? "http://127.0.0.1:8420", credential, tenant });
+}
+
+/** Visible ASCII: what ids and credentials are made of. */
+const headerText = /^[\x21-\x7e]+$/;
+
+function readCredential(
+  { credential: direct, credentialFile: file }: Given<typeof clientSettings>,
+  dataDir: string,
+  faults: Faults,
+): string {
+  if (direct !== undefined && file !== undefined) {
+    faults.add("ICHOR_CREDENTIAL and ICHOR_CREDENTIAL_FILE exclude each other");
+  }
+  if (direct !== undefined) return direct;
+  const path = file ?? resolve(dataDir, "root.key");
+  try {
+    const rights = exposedRights(statSync(path).mode, groupAndOthers);
+    if (rights !== undefined) {
+      faults.add(`the credential file ${path} has mode ${rights}; it must be its owner's only: chmod 600`);
+    }
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    faults.add(
+      `no credential: ${path} can't be read (${(error as NodeJS.ErrnoException).code}); set ICHOR_CREDENTIAL_FILE`,
+    );
+    return "";
+  }
+}

@@ -1,0 +1,72 @@
+import { resolve } from "node:path";
+import { parseDatabaseUrl } from "../core/database-url.ts";
+import { collect, type Environment, Faults } from "./collect.ts";
+import { type ConfigFile, readConfigFile } from "./config-file.ts";
+import type { ListenAddress } from "./kinds.ts";
+import { configFileVariable, type Given, type LogLevel, serverSettings } from "./settings.ts";
+
+/** What `ichor serve` and `ichor migrate` run on. Frozen. A setting that a reload may change has its own name here. */
+export interface ServerConfig {
+  readonly dataDir: string;
+  readonly listen: ListenAddress;
+  /** Base URL of the issuer without trailing slash; undefined: made from the listener's address. */
+  readonly publicUrl: string | undefined;
+  /** May hold a password. */
+  readonly databaseUrl: string;
+  /** May hold a password; undefined: none. */
+  readonly redisUrl: string | undefined;
+  readonly wakeUps: boolean;
+  readonly masterKeyFile: string;
+  /** Whether a missing master key file is made at the first start: only if its place wasn't chosen. */
+  readonly makeMasterKey: boolean;
+  readonly migrate: boolean;
+  readonly reflection: boolean;
+  /** Origins of the pages that may call, as a browser tells them. */
+  readonly corsOrigins: readonly string[];
+  readonly logLevel: LogLevel;
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  /** What was set, from which the rest is made: to compare with a later reading. */
+  readonly given: Given<typeof serverSettings>;
+}
+
+/** Reads the server's configuration: the environment over the file that it names. Rejects with ConfigError. */
+export async function readServerConfig(env: Environment): Promise<ServerConfig> {
+  const path = env[configFileVariable];
+  return loadServerConfig(env, path ? await readConfigFile(path) : undefined);
+}
+
+/** Makes the server's configuration of an environment and a file that was read. Throws ConfigError with every fault. */
+export function loadServerConfig(env: Environment, file?: ConfigFile): ServerConfig {
+  const faults = new Faults();
+  const given = collect(serverSettings, env, file, faults);
+  const dataDir = resolve(given.dataDir ?? ".ichor");
+  const databaseUrl = given.databaseUrl ?? `file:${resolve(dataDir, "ichor.db")}`;
+  const { masterKeyFile, tlsCertFile: certFile, tlsKeyFile: keyFile } = given;
+  if (parseDatabaseUrl(databaseUrl).provider !== "sqlite" && masterKeyFile === undefined) {
+    // Replicas share one, and a key made in the folder of one of them would be lost with it.
+    faults.add("ICHOR_MASTER_KEY_FILE is needed with a database server");
+  }
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    faults.add("ICHOR_TLS_CERT_FILE and ICHOR_TLS_KEY_FILE go together");
+  }
+  faults.throwIfAny();
+  return Object.freeze({
+    dataDir,
+    listen: given.listen ?? { host: "127.0.0.1", port: 8420 },
+    publicUrl: given.publicUrl,
+    databaseUrl,
+    redisUrl: given.redisUrl,
+    wakeUps: given.wakeUps ?? true,
+    masterKeyFile: resolve(masterKeyFile ?? resolve(dataDir, "master.key")),
+    makeMasterKey: masterKeyFile === undefined,
+    migrate: given.migrate ?? true,
+    reflection: given.reflection ?? true,
+    corsOrigins: given.corsOrigins ?? [],
+    logLevel: given.logLevel ?? "info",
+    tls:
+      certFile === undefined || keyFile === undefined
+        ? undefined
+        : { certFile: resolve(certFile), keyFile: resolve(keyFile) },
+    given: Object.freeze(given),
+  });
+}

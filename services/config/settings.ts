@@ -1,0 +1,109 @@
+import {
+  anyText,
+  baseUrl,
+  databaseUrl,
+  type Kind,
+  listenAddress,
+  listOf,
+  oneOf,
+  onOff,
+  redisUrl,
+  webOrigin,
+} from "./kinds.ts";
+
+/** Log levels, from most to least told. */
+export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** One setting: of its name in the configuration file the environment variable follows, see `variableOf`. */
+export interface Setting<T> {
+  readonly kind: Kind<T>;
+  /** What holds if it isn't set, as the reference tells it. */
+  readonly fallback: string;
+  /** A sentence or two for the reference, where Markdown is allowed. */
+  readonly description: string;
+  /** Whether a reload puts a new value into effect; else it needs a restart. */
+  readonly reload?: boolean;
+}
+
+function setting<T>(kind: Kind<T>, fallback: string, description: string, more?: { reload: true }): Setting<T> {
+  return { kind, fallback, description, ...more };
+}
+
+/** The server's settings: everything that the configuration file may hold, in the reference's order. */
+export const serverSettings = {
+  dataDir: setting(anyText, ".ichor", "Folder of the embedded store, `root.key` and `master.key`."),
+  listen: setting(
+    listenAddress,
+    "127.0.0.1:8420",
+    "Address of the listener, as `host:port` or `[ipv6]:port`; port 0: any free one.",
+  ),
+  publicUrl: setting(baseUrl, "from the listener", "Base URL of the issuer, `http://` or `https://`, without query."),
+  databaseUrl: setting(
+    databaseUrl,
+    "SQLite in the data directory",
+    "Where the store is: `file:PATH`, or `postgresql://`, `mysql://` or `cockroachdb://` with `user:password@host:port/database`; " +
+      "the operating guide's page on databases tells its parameters.",
+  ),
+  masterKeyFile: setting(
+    anyText,
+    "`master.key` in the data directory, made at the first start; none with a database server",
+    "File of the master keys: base64 of 32 bytes, one a line, the current one first; readable by its owner only.",
+  ),
+  migrate: setting(onOff, "on", "Whether `ichor serve` applies pending migrations: `on` or `off`."),
+  redisUrl: setting(
+    redisUrl,
+    "none",
+    "Redis through which servers of one store wake each other: `redis://` or, with TLS, `rediss://`.",
+  ),
+  wakeUps: setting(
+    onOff,
+    "on",
+    "Whether servers of one store wake each other, by Redis or PostgreSQL's NOTIFY, instead of only looking every second: `on` or `off`.",
+  ),
+  reflection: setting(onOff, "on", "Whether the reflection services answer: `on` or `off`."),
+  corsOrigins: setting(
+    listOf(webOrigin, 100),
+    "none",
+    "Origins of web pages that may call, as `https://app.example.com`.",
+    { reload: true },
+  ),
+  logLevel: setting(oneOf(logLevels), "info", `One of ${logLevels.join(", ")}.`, { reload: true }),
+  tlsCertFile: setting(
+    anyText,
+    "none: cleartext",
+    "PEM certificate chain of the listener; goes with `tlsKeyFile`. A reload reads both files again.",
+  ),
+  tlsKeyFile: setting(
+    anyText,
+    "none: cleartext",
+    "PEM private key of the listener; no rights for others than its owner and group.",
+  ),
+};
+
+/** What client commands of the CLI read from the environment; the configuration file is the server's. */
+export const clientSettings = {
+  url: setting(baseUrl, "http://127.0.0.1:8420", "Base URL of the server."),
+  credential: setting(anyText, "none", "The credential to call with; `ICHOR_CREDENTIAL_FILE` is safer."),
+  credentialFile: setting(
+    anyText,
+    "`root.key` in the data directory",
+    "File that holds the credential to call with; readable by its owner only.",
+  ),
+  tenant: setting(anyText, "the caller's own", "Tenant to act on, id or slug."),
+};
+
+/** The environment variable that names the server's configuration file, as `--config` does. */
+export const configFileVariable = "ICHOR_CONFIG_FILE";
+
+export type ServerSetting = keyof typeof serverSettings;
+
+/** What a table of settings gives, by setting; undefined: it isn't set. */
+export type Given<S extends Readonly<Record<string, Setting<unknown>>>> = {
+  readonly [K in keyof S]: S[K] extends Setting<infer T> ? T | undefined : never;
+};
+
+/** `tlsCertFile` → `ICHOR_TLS_CERT_FILE`. */
+export function variableOf(setting: string): string {
+  return `ICHOR_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
