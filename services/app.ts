@@ -2,7 +2,6 @@ import { mkdirSync, statSync } from "node:fs";
 import type { MeterProvider } from "@opentelemetry/api";
 import { adminService } from "./admin/service.ts";
 import { bootstrap } from "./bootstrap.ts";
-import { startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
@@ -24,10 +23,10 @@ import { Keyring } from "./keyring/keyring.ts";
 import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
 import { loadPeppers } from "./keyring/peppers.ts";
 import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
-import { tendKeys } from "./keyring/tend-keys.ts";
 import { LocalLimiter } from "./limits/local-limiter.ts";
 import { findTenant } from "./mutation/find-tenant.ts";
 import { countDerived, countVerifications, observeApp } from "./observe-app.ts";
+import { startPeriodicWork } from "./periodic-work.ts";
 import { logCalls } from "./rpc/call-record.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
 import { healthService } from "./rpc/health.ts";
@@ -233,13 +232,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       selfService(shared),
       derivationService({ ...shared, ...stream, records, freshness: tail, countDerived: countDerived(metrics) }),
     ];
-    const tending = startPeriodic((goOn) => tendKeys({ store, keyring, now, log }, goOn), {
-      what: "keys and tokens",
-      intervalMs: tendIntervalMs,
-      schedule,
-      onRun,
-      log,
-    });
+    const periodicWork = startPeriodicWork({ store, keyring, now, monotonicMs, schedule, onRun, log });
     const descriptors = offered.map(({ service }) => service);
     const health = healthService(
       descriptors.map(({ typeName }) => typeName),
@@ -267,7 +260,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       countReload: (outcome) => void reloads(outcome).value++,
       async close() {
         metrics.close();
-        await tending.stop();
+        await periodicWork.stop();
         await stream.stop();
         await use.stop();
         await wakeUps.close();

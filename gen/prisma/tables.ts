@@ -274,7 +274,8 @@ export const tables = [
       "key_id",
       "revision",
       "create_time_ms",
-      "sealed_answer"
+      "sealed_answer",
+      "due_time_ms"
     ],
     "primaryKey": [
       "tenant_id",

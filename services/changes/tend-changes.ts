@@ -1,3 +1,4 @@
+import { byItself } from "../core/audit-event.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Mutation, Store } from "../store/port.ts";
 
@@ -40,7 +41,7 @@ async function forgetMarks({ store, now }: TendChangesDeps): Promise<number> {
     return {
       result: keyIds.length,
       change: { kind: "key", tenantId, event: "forgotten", keyIds },
-      audit: { tenantId, action: "ForgetKeyMarks", target: tenantId, address: "", requestId: "" },
+      audit: byItself(tenantId, "ForgetKeyMarks", tenantId),
     };
   });
   return result;

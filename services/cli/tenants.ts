@@ -1,5 +1,5 @@
-import { fromJson, type JsonObject } from "@bufbuild/protobuf";
-import { type Command, InvalidArgumentError } from "commander";
+import { toJson } from "@bufbuild/protobuf";
+import type { Command } from "commander";
 import {
   CreateTenantResponseSchema,
   DisableTenantResponseSchema,
@@ -7,7 +7,6 @@ import {
   GetTenantResponseSchema,
   ListTenantsResponseSchema,
   type Tenant,
-  type TenantSettings,
   TenantSettingsSchema,
   TenantState,
   UpdateTenantResponseSchema,
@@ -16,22 +15,25 @@ import { nameOf } from "../wire/enums.ts";
 import { adminClient } from "./client.ts";
 import type { CliIo } from "./io.ts";
 import { type Print, printer, timeText } from "./print.ts";
+import { addSettingsOptions, givenSettings } from "./tenant-settings.ts";
 
 /** Adds `tenants create|get|list|update|disable|enable`. */
 export function addTenantsCommands(program: Command, io: CliIo): void {
   const tenants = program.command("tenants").description("make, change and suspend tenants");
   const print = printer(program, io);
-  tenants
+  const create = tenants
     .command("create")
     .description("make a tenant")
     .argument("<slug>")
     .requiredOption("--name <name>", "name for people")
-    .option("--settings <json>", 'settings as JSON, as {"tokenTtl":"300s"}', parseSettings)
-    .option("--request-id <id>", "makes the call repeatable")
-    .action(async (slug: string, { name, settings, requestId = "" }) => {
+    .option("--request-id <id>", "makes the call repeatable");
+  addSettingsOptions(create, 'settings as JSON, as {"tokenTtl":"300s"}').action(
+    async (slug: string, { name, requestId = "", ...options }) => {
+      const { settings } = givenSettings(options);
       const response = await adminClient(io).createTenant({ slug, name, settings, requestId });
       print(CreateTenantResponseSchema, response, linesOf(response.tenant));
-    });
+    },
+  );
   tenants
     .command("list")
     .description("show a page of tenants, by slug")
@@ -45,19 +47,26 @@ export function addTenantsCommands(program: Command, io: CliIo): void {
       const more = response.nextPageToken === "" ? [] : [`next page: --page-token ${response.nextPageToken}`];
       print(ListTenantsResponseSchema, response, [...lines, ...more]);
     });
-  tenants
+  const update = tenants
     .command("update")
     .description("change a tenant's name or settings; what isn't named stays")
     .argument("<id-or-slug>")
     .option("--name <name>", "name for people")
-    .option("--settings <json>", "the settings to change, as JSON", parseSettings)
     .option("--etag <etag>", "refuse if the tenant has changed since")
-    .option("--request-id <id>", "makes the call repeatable")
-    .action(async (idOrSlug: string, { name = "", settings, etag = "", requestId = "" }) => {
+    .option("--request-id <id>", "makes the call repeatable");
+  addSettingsOptions(update, "the settings to change, as JSON; null gives one its default").action(
+    async (idOrSlug: string, { name, etag = "", requestId = "", ...options }) => {
       const which = idOrSlug.startsWith("ten_") ? { id: idOrSlug } : { slug: idOrSlug };
-      const response = await adminClient(io).updateTenant({ tenant: { ...which, name, settings }, etag, requestId });
+      const { settings, paths } = givenSettings(options);
+      const response = await adminClient(io).updateTenant({
+        tenant: { ...which, name, settings },
+        updateMask: { paths: [...(name === undefined ? [] : ["name"]), ...paths] },
+        etag,
+        requestId,
+      });
       print(UpdateTenantResponseSchema, response, linesOf(response.tenant));
-    });
+    },
+  );
   addStateCommands(tenants, io, print);
 }
 
@@ -89,13 +98,6 @@ function linesOf(tenant: Tenant | undefined): string[] {
     `issuer      ${tenant.issuer}`,
     `updated     ${timeText(tenant.updateTime)}`,
     `etag        ${tenant.etag}`,
+    `settings    ${JSON.stringify(tenant.settings && toJson(TenantSettingsSchema, tenant.settings))}`,
   ];
-}
-
-function parseSettings(text: string): TenantSettings {
-  try {
-    return fromJson(TenantSettingsSchema, JSON.parse(text) as JsonObject);
-  } catch (error) {
-    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
-  }
 }

@@ -6,7 +6,7 @@ export interface AuditEvent {
   readonly timeMs: number;
   /** The tenant that was acted on. */
   readonly tenantId: TenantId;
-  /** The method's name, as `RotateApiKey`; `Bootstrap` for the first start. */
+  /** The method's name, as `RotateApiKey`; for what the server or an operator's command does, a name of its own. */
   readonly action: string;
   /** The id of what was changed. */
   readonly target: string;
@@ -20,4 +20,13 @@ export interface AuditEvent {
   readonly beforeDigest?: Uint8Array;
   /** SHA-256 of the target after, 32 bytes; absent if it is gone. */
   readonly afterDigest?: Uint8Array;
+}
+
+/** The audit event of what the server does by itself: an action's name that is no method's. */
+export function byItself(
+  tenantId: TenantId,
+  action: string,
+  target: string,
+): Pick<AuditEvent, "tenantId" | "action" | "target" | "address" | "requestId"> {
+  return { tenantId, action, target, address: "", requestId: "" };
 }

@@ -5,6 +5,14 @@ import type { TenantSettings } from "./tenant.ts";
 
 const daySeconds = 86_400;
 
+/** The most keys that a tenant's quota can allow. */
+const keysMaxMax = 1_000_000_000;
+/** The most keys that an owner's quota can allow: they are counted whenever the owner gets one. */
+const keysPerOwnerMaxMax = 100_000;
+/** Raw keys of so many bytes hold enough that nobody guesses; a tenant may take shorter ones, not ask for longer. */
+const importedKeyBytesMinMax = 16;
+const deadKeyRetentionDaysMax = 3650;
+
 /** Notes what is wrong with a tenant's settings as a whole, by the fields of the message under `at`, as `settings.`. */
 export function checkTenantSettings(violations: FieldViolations, settings: TenantSettings, at: string): void {
   checkPrefixes(violations, `${at}secret_prefixes`, settings.secretPrefixes, 1, 8);
@@ -31,6 +39,17 @@ export function checkTenantSettings(violations: FieldViolations, settings: Tenan
     365 * daySeconds,
     "1 d to 365 d",
   );
+  const { keysMax, keysPerOwnerMax, importedKeyBytesMin, deadKeyRetentionDays } = settings;
+  checkCount(violations, `${at}keys_max`, keysMax, keysMaxMax);
+  checkCount(violations, `${at}keys_per_owner_max`, keysPerOwnerMax, keysPerOwnerMaxMax);
+  checkCount(violations, `${at}imported_key_bytes_min`, importedKeyBytesMin, importedKeyBytesMinMax);
+  checkCount(violations, `${at}dead_key_retention_days`, deadKeyRetentionDays, deadKeyRetentionDaysMax);
+}
+
+/** From 1 on; absent is a choice too. */
+function checkCount(violations: FieldViolations, field: string, count: number | undefined, max: number): void {
+  const fits = count === undefined || (Number.isInteger(count) && count >= 1 && count <= max);
+  violations.require(fits, field, `must be 1 to ${max}`);
 }
 
 function checkPrefixes(

@@ -1,3 +1,4 @@
+import { byItself } from "../core/audit-event.ts";
 import { signingKeysDigest } from "../core/change-chain.ts";
 import type { TenantId } from "../core/ids.ts";
 import { dueStep, publishedKeys, removed, rotated, type SigningKey } from "../core/signing-key.ts";
@@ -128,9 +129,4 @@ async function forgetTokens({ store, now }: TendingDeps, tenantId: TenantId): Pr
     };
   });
   return result;
-}
-
-/** The audit event of what the server does by itself. */
-function byItself(tenantId: TenantId, action: string, target: string) {
-  return { tenantId, action, target, address: "", requestId: "" };
 }

@@ -10,12 +10,8 @@ import {
 } from "@bufbuild/protobuf";
 import { canonicalJson } from "../core/canonical-json.ts";
 import { IchorError } from "../core/errors.ts";
+import { answerLifetimeMs } from "../core/repeat-lifetimes.ts";
 import type { IdempotencyKey, IdempotencyRecord } from "../store/port.ts";
-
-/** How long a repeat gets the same answer, credential included. */
-export const answerLifetimeMs = 3_600_000;
-/** How long a repeat is known as one. */
-export const recordLifetimeMs = 24 * 3_600_000;
 
 /** What idempotency needs of the keyring. */
 export interface AnswerSealer {

@@ -6,11 +6,12 @@ import type { KeyEvent } from "../core/change.ts";
 import { keyDigest } from "../core/change-chain.ts";
 import { IchorError } from "../core/errors.ts";
 import type { KeyId } from "../core/ids.ts";
-import { isRootKey, keyStatus, leavesTombstone } from "../core/key-life.ts";
+import { isRootKey, keyStatus } from "../core/key-life.ts";
 import { isNarrower } from "../core/narrower.ts";
 import { keyBounds } from "../core/verification.ts";
 import type { Call } from "../rpc/call.ts";
 import type { StoreTransaction } from "../store/port.ts";
+import { deleteKeys } from "./delete-keys.ts";
 import { type MutationDeps, type Repeatable, type RepeatableRequest, runOnce } from "./run-once.ts";
 
 /** What a change of one key is: which event it is to the log, how the key changes, how the answer is told. */
@@ -58,10 +59,8 @@ export async function mutateKey<M extends DescMethodUnary>(
       const after = changed && { ...changed, revision };
       if (after !== undefined) mayTouch(call.caller, without(after.scopes, before.scopes));
       await requireRootsRemain(tx, [{ before, after }], nowMs);
-      if (after === undefined) {
-        if (leavesTombstone(before)) await tx.insertImportTombstones(before, nowMs);
-        await tx.deleteKey(keyId);
-      } else await tx.updateKey(after);
+      if (after === undefined) await deleteKeys(tx, [before], nowMs);
+      else await tx.updateKey(after);
       if (endsSecrets.has(mutation.event)) await tx.eraseIdempotentAnswers(keyId);
       return {
         result: mutation.respond(after ?? before, revision, nowMs),
@@ -130,7 +129,7 @@ export function keyNotFound(): IchorError {
   return new IchorError("KEY_NOT_FOUND", "no key of this id in the tenant");
 }
 
-const endsSecrets: ReadonlySet<KeyEvent> = new Set<KeyEvent>(["rotated", "revoked", "deleted"]);
+const endsSecrets: ReadonlySet<KeyEvent> = new Set<KeyEvent>(["rotated", "revoked"]);
 
 /** How a call about a key is answered again: authorised anew, by the same rule. */
 function replayOf<M extends DescMethodUnary>(

@@ -1,15 +1,10 @@
 import type { DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import type { Change } from "../core/change.ts";
 import type { KeyId } from "../core/ids.ts";
+import { recordLifetimeMs } from "../core/repeat-lifetimes.ts";
 import type { Call } from "../rpc/call.ts";
 import type { IdempotencyRecord, Mutation, Store, StoreTransaction } from "../store/port.ts";
-import {
-  type AnswerSealer,
-  argumentBytesOf,
-  idempotencyRecord,
-  recordLifetimeMs,
-  replayedAnswer,
-} from "./idempotency.ts";
+import { type AnswerSealer, argumentBytesOf, idempotencyRecord, replayedAnswer } from "./idempotency.ts";
 
 export interface MutationDeps {
   readonly store: Store;

@@ -102,6 +102,11 @@ export interface StoreReads {
   countKeys(tenantId: TenantId): Promise<number>;
   /** How many keys the owner has in the tenant, whatever their status, counted up to `atMost`. */
   countKeysOfOwner(tenantId: TenantId, ownerId: string, atMost: number): Promise<number>;
+  /**
+   * Keys of the tenant that were revoked or expired at `beforeMs` or earlier, those that did so first before the others. Found by
+   * an index, however many there are.
+   */
+  deadKeyIds(tenantId: TenantId, beforeMs: number, limit: number): Promise<readonly KeyId[]>;
   /** Unconstrained keys with the scope `ichor:*` in tenant `default` that are neither disabled, revoked nor expired at `nowMs`. */
   liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]>;
   /** Those of one tenant if it is named, else of all, those of the whole store among them. */
@@ -132,11 +137,12 @@ export interface StoreTransaction extends StoreReads {
   insertKeys(keys: readonly ApiKey[]): Promise<void>;
   /** Writes every mutable field and the set of secret versions. */
   updateKey(key: ApiKey): Promise<void>;
-  deleteKey(id: KeyId): Promise<void>;
+  /** Deletes keys, as they are in the store, with all that belongs to them; at most 1000. */
+  deleteKeys(keys: readonly ApiKey[]): Promise<void>;
   /** Writes the state, revocation, time and revision of keys that were revoked together, all the same; at most 1000. */
   updateRevokedKeys(keys: readonly ApiKey[]): Promise<void>;
-  /** Remembers the secrets of a key that is being deleted, so that they aren't imported again unawares. */
-  insertImportTombstones(key: ApiKey, deleteTimeMs: number): Promise<void>;
+  /** Remembers the secrets of keys that are being deleted, so that they aren't imported again unawares. */
+  insertImportTombstones(keys: readonly ApiKey[], deleteTimeMs: number): Promise<void>;
   deleteImportTombstones(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<void>;
   insertSealedSecret(secret: SealedSecret): Promise<void>;
   /** Erases a secret; nothing if it is gone. */
@@ -200,6 +206,12 @@ export interface Store extends StoreReads, KeySetStore {
    * depends on it. False if someone else was faster.
    */
   resealSecret(from: SealedSecret, to: Pick<SealedSecret, "masterKeyId" | "sealed">): Promise<boolean>;
+  /**
+   * Erases the kept answers of calls and deletes the records of calls that are too old for it at `nowMs` (see
+   * core/repeat-lifetimes.ts), about `limit` of them; outside the log, since who repeats such a call is told the same before
+   * and after. Gives how many it did; 0: nothing is due.
+   */
+  tendIdempotencyRecords(nowMs: number, limit: number): Promise<number>;
   /** Adds use to keys, at most 500, each once; outside the log, since no decision depends on it. Keys that are gone are passed over. */
   addUse(uses: readonly KeyUse[]): Promise<void>;
   close(): Promise<void>;

@@ -102,7 +102,7 @@ const readMsMax = 60_000;
 const keysPerStatement = 500;
 
 function touchesMarks({ event, tokenEpoch }: KeyChange): boolean {
-  return tokenEpoch !== undefined || ["revoked", "disabled", "enabled", "forgotten"].includes(event);
+  return tokenEpoch !== undefined || ["revoked", "disabled", "enabled", "deleted", "forgotten"].includes(event);
 }
 
 function markOf(row: { status: string; tokenEpoch: number; forgetTimeMs: bigint | null }): KeyMark {

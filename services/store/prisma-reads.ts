@@ -108,6 +108,24 @@ export abstract class PrismaReads implements StoreReads {
     return answering(() => this.db.apiKey.count({ where: { tenantId, ownerId }, take: atMost }));
   }
 
+  deadKeyIds(tenantId: TenantId, before: number, limit: number): Promise<readonly KeyId[]> {
+    return answering(async () => {
+      const beforeMs = { lte: BigInt(before) };
+      const shared = { take: limit, select: { id: true } };
+      const expired = await this.db.apiKey.findMany({
+        where: { tenantId, expireTimeMs: beforeMs },
+        orderBy: [{ expireTimeMs: "asc" }, { id: "asc" }],
+        ...shared,
+      });
+      const revoked = await this.db.apiKey.findMany({
+        where: { tenantId, revocationTimeMs: beforeMs },
+        orderBy: [{ revocationTimeMs: "asc" }, { id: "asc" }],
+        ...shared,
+      });
+      return [...new Set([...expired, ...revoked].map(({ id }) => id as KeyId))].slice(0, limit);
+    });
+  }
+
   liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]> {
     return answering(async () => {
       const rows = await this.db.$queryRaw<{ id: KeyId }[]>`

@@ -19,6 +19,7 @@ import type {
   StoreTransaction,
 } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
+import { tendIdempotencyRecords } from "./prisma-idempotency.ts";
 import { compactChanges, keepMarks, readCompactedThrough } from "./prisma-key-set.ts";
 import { type Db, PrismaReads } from "./prisma-reads.ts";
 import { PrismaSubscriptions } from "./prisma-subscriptions.ts";
@@ -125,6 +126,10 @@ export class PrismaStore extends PrismaReads implements Store {
       }),
     );
     return count === 1;
+  }
+
+  tendIdempotencyRecords(nowMs: number, limit: number): Promise<number> {
+    return answering(() => tendIdempotencyRecords(this.#backend.client, nowMs, limit));
   }
 
   addUse(uses: readonly KeyUse[]): Promise<void> {

@@ -5,6 +5,8 @@ import type { Tenant } from "../core/tenant.ts";
 import { headRowId } from "./head-row.ts";
 import type { IdempotencyRecord, SealedSecret, StoreTransaction } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
+import { deleteFilterRows, type FilterRows, filterRowsOf, rowsWithout } from "./prisma-filter-rows.ts";
+import { eraseAnswers } from "./prisma-idempotency.ts";
 import { type Db, inChunks, PrismaReads } from "./prisma-reads.ts";
 import {
   columnOf,
@@ -67,16 +69,7 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
         "secret_version",
         keys.flatMap((key) => key.secretVersions.map((version) => newVersionRow(key, version))),
       );
-      await this.#insertMany(
-        this.db,
-        "key_scope",
-        keys.flatMap((key) => scopeRows(key, key.scopes)),
-      );
-      await this.#insertMany(
-        this.db,
-        "key_label",
-        keys.flatMap((key) => labelRows(key, Object.entries(key.labels))),
-      );
+      await this.#insertFilterRows(filterRowsOf(keys));
       await this.#countKeys(keys, 1);
     });
   }
@@ -88,32 +81,39 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
       requireOne(await this.db.apiKey.updateMany({ where: { id }, data }), id);
       if (before === undefined) return;
       await this.#updateVersions(before, key);
-      await this.#replaceFilterRows(before, key);
+      const [rowsBefore, rowsAfter] = [filterRowsOf([before]), filterRowsOf([key])];
+      await deleteFilterRows(this.db, rowsWithout(rowsBefore, rowsAfter));
+      await this.#insertFilterRows(rowsWithout(rowsAfter, rowsBefore));
     });
   }
 
-  deleteKey(id: KeyId): Promise<void> {
+  deleteKeys(keys: readonly ApiKey[]): Promise<void> {
     return answering(async () => {
-      const before = await this.getKey(id);
-      if (before === undefined) throw new Error(`no row ${id}`);
-      await this.#replaceFilterRows(before, { ...before, scopes: [], labels: {} });
-      // Its versions go with it, by the foreign key.
-      await this.db.apiKey.deleteMany({ where: { id } });
-      await this.#countKeys([before], -1);
+      await deleteFilterRows(this.db, filterRowsOf(keys));
+      // Their versions go with them, by the foreign key.
+      const deleted = await inChunks(
+        keys.map(({ id }) => id),
+        async (ids) => [(await this.db.apiKey.deleteMany({ where: { id: { in: ids } } })).count],
+      );
+      const count = deleted.reduce((sum, one) => sum + one, 0);
+      if (count !== keys.length) throw new Error(`no row of ${keys.length - count} keys`);
+      await this.#countKeys(keys, -1);
     });
   }
 
-  insertImportTombstones({ tenantId, secretVersions }: ApiKey, deleteTimeMs: number): Promise<void> {
+  insertImportTombstones(keys: readonly ApiKey[], deleteTimeMs: number): Promise<void> {
     return answering(() =>
       insertRows(
         this.db,
         "import_tombstone",
-        secretVersions.map(({ digest, pepperId }) => ({
-          tenantId,
-          digest,
-          pepperId,
-          deleteTimeMs: BigInt(deleteTimeMs),
-        })),
+        keys.flatMap(({ tenantId, secretVersions }) =>
+          secretVersions.map(({ digest, pepperId }) => ({
+            tenantId,
+            digest,
+            pepperId,
+            deleteTimeMs: BigInt(deleteTimeMs),
+          })),
+        ),
       ),
     );
   }
@@ -170,12 +170,13 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
   eraseIdempotentAnswers(...keyIds: readonly KeyId[]): Promise<void> {
     return answering(async () => {
       await inChunks(keyIds, async (chunk) => [
-        await this.db.idempotencyRecord.updateMany({
-          where: { keyId: { in: chunk }, sealedAnswer: { not: null } },
-          data: { sealedAnswer: null },
-        }),
+        await eraseAnswers(this.db, Prisma.sql`key_id IN (${Prisma.join(chunk)})`),
       ]);
     });
+  }
+
+  async #insertFilterRows(all: readonly FilterRows[]): Promise<void> {
+    for (const { table, rows } of all) await this.#insertMany(this.db, table, rows);
   }
 
   async #countKeys(keys: readonly ApiKey[], sign: 1 | -1): Promise<void> {
@@ -208,20 +209,6 @@ export class PrismaTransaction extends PrismaReads implements StoreTransaction {
       added.map((version) => newVersionRow(after, version)),
     );
   }
-
-  /** Scopes and labels stand in rows of their own too; changes those that differ. */
-  async #replaceFilterRows(before: ApiKey, after: ApiKey): Promise<void> {
-    const { tenantId, id: keyId } = before;
-    const lostScopes = without(before.scopes, after.scopes);
-    if (lostScopes.length > 0)
-      await this.db.keyScope.deleteMany({ where: { tenantId, keyId, scope: { in: lostScopes } } });
-    await insertRows(this.db, "key_scope", scopeRows(after, without(after.scopes, before.scopes)));
-    for (const [name, value] of Object.entries(before.labels)) {
-      if (after.labels[name] !== value) await this.db.keyLabel.deleteMany({ where: { tenantId, name, value, keyId } });
-    }
-    const gained = Object.entries(after.labels).filter(([name, value]) => before.labels[name] !== value);
-    await insertRows(this.db, "key_label", labelRows(after, gained));
-  }
 }
 
 /**
@@ -249,20 +236,6 @@ const unused = { lastUsedTimeMs: 0n, useCount: 0n };
 
 function newVersionRow(key: ApiKey, version: SecretVersion) {
   return { ...secretVersionRowOf(key, version), ...unused };
-}
-
-/** A scope that is listed twice has one row. */
-function scopeRows(key: ApiKey, scopes: readonly string[]) {
-  return [...new Set(scopes)].map((scope) => ({ tenantId: key.tenantId, scope, keyId: key.id }));
-}
-
-function labelRows(key: ApiKey, labels: readonly (readonly [string, string])[]) {
-  return labels.map(([name, value]) => ({ tenantId: key.tenantId, name, value, keyId: key.id }));
-}
-
-function without(list: readonly string[], other: readonly string[]): string[] {
-  const excluded = new Set(other);
-  return list.filter((item) => !excluded.has(item));
 }
 
 function sameVersion(a: SecretVersion, b: SecretVersion): boolean {

@@ -2,6 +2,7 @@ import type { ApiKey, KeyKind, KeyState, RevocationReason, SecretVersion, Use, V
 import type { ChangeRow } from "../core/change.ts";
 import { decodeChange } from "../core/change-chain.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
+import { answerLifetimeMs, recordLifetimeMs } from "../core/repeat-lifetimes.ts";
 import { defaultTenantSettings, type Tenant, type TenantState } from "../core/tenant.ts";
 import type { IdempotencyRecord, SealedSecret } from "./port.ts";
 
@@ -228,6 +229,7 @@ export interface IdempotencyRow {
   readonly revision: Int;
   readonly createTimeMs: Int;
   readonly sealedAnswer: Uint8Array | null;
+  readonly dueTimeMs: Int;
 }
 
 export function idempotencyRecordOf({
@@ -237,6 +239,7 @@ export function idempotencyRecordOf({
   sealedAnswer,
   revision,
   createTimeMs,
+  dueTimeMs: _,
   ...row
 }: IdempotencyRow): IdempotencyRecord {
   return {
@@ -256,6 +259,7 @@ export function idempotencyRowOf(record: IdempotencyRecord) {
     fingerprint: ownBytes(record.fingerprint),
     createTimeMs: BigInt(record.createTimeMs),
     sealedAnswer: record.sealedAnswer === undefined ? null : ownBytes(record.sealedAnswer),
+    dueTimeMs: BigInt(record.createTimeMs + (record.sealedAnswer === undefined ? recordLifetimeMs : answerLifetimeMs)),
   };
 }
 

@@ -34,6 +34,10 @@ export function tenantToProto(tenant: Tenant, baseUrl: string): MessageInitShape
       signingAlgorithm: algorithmToProto(settings.signingAlgorithm),
       signingKeyPeriod: span(settings.signingKeyPeriodSeconds),
       selfRotationAllowed: settings.selfRotationAllowed,
+      keysMax: settings.keysMax ?? 0,
+      keysPerOwnerMax: settings.keysPerOwnerMax ?? 0,
+      importedKeyBytesMin: settings.importedKeyBytesMin,
+      deadKeyRetentionDays: settings.deadKeyRetentionDays ?? 0,
     },
     createTime: toTimestamp(tenant.createTimeMs),
     updateTime: toTimestamp(tenant.updateTimeMs),
@@ -71,6 +75,10 @@ const settingFields: Readonly<Record<string, Field>> = {
   signing_algorithm: { name: "signingAlgorithm", read: (s) => algorithmFromProto(s.signingAlgorithm) },
   signing_key_period: { name: "signingKeyPeriodSeconds", read: (s) => seconds(s.signingKeyPeriod) },
   self_rotation_allowed: { name: "selfRotationAllowed", read: (s) => s.selfRotationAllowed },
+  keys_max: { name: "keysMax", read: (s) => s.keysMax || undefined },
+  keys_per_owner_max: { name: "keysPerOwnerMax", read: (s) => s.keysPerOwnerMax || undefined },
+  imported_key_bytes_min: { name: "importedKeyBytesMin", read: (s) => s.importedKeyBytesMin || undefined },
+  dead_key_retention_days: { name: "deadKeyRetentionDays", read: (s) => s.deadKeyRetentionDays || undefined },
 };
 
 /** Gives the settings of a message, `base` where it sets none. */

@@ -74,7 +74,7 @@ export function keySetContract(open: OpenTestStore): void {
       expect(Object.keys(await marks())).toHaveLength(1_200);
       const [gone] = keys;
       await store.mutate(async (tx) => {
-        await tx.deleteKey(gone?.id as KeyId);
+        await tx.deleteKeys(keys.slice(0, 1));
         const change = { kind: "key", tenantId, event: "deleted", keyIds: [gone?.id as KeyId] } as const;
         return { result: undefined, change, audit: sampleAudit(tenantId) };
       });

@@ -3,6 +3,7 @@ import { Tail } from "../../services/changes/tail.ts";
 import type { ApiKey } from "../../services/core/api-key.ts";
 import { genesisHash } from "../../services/core/change-chain.ts";
 import type { TenantId } from "../../services/core/ids.ts";
+import { answerLifetimeMs, recordLifetimeMs } from "../../services/core/repeat-lifetimes.ts";
 import type { Store } from "../../services/store/port.ts";
 import { chainFaults } from "./chain.ts";
 import { keyListsContract } from "./key-lists.contract.ts";
@@ -204,7 +205,7 @@ export function storeContract(name: string, open: OpenTestStore): void {
         ];
         await store.mutate(inserting(key, other));
         await store.mutate(async (tx) => {
-          await tx.deleteKey(key.id);
+          await tx.deleteKeys([key]);
           return changed(undefined, tenantId, key.id);
         });
         expect(await store.getKey(key.id)).toBeUndefined();
@@ -220,8 +221,51 @@ export function storeContract(name: string, open: OpenTestStore): void {
           "no row",
         );
         await expect(
-          store.mutate((tx) => tx.deleteKey(key.id).then(() => changed(undefined, tenantId))),
+          store.mutate((tx) => tx.deleteKeys([key]).then(() => changed(undefined, tenantId))),
         ).rejects.toThrow("no row");
+      });
+
+      it("are deleted many at once, and nothing of others", async () => {
+        const keys = Array.from({ length: 300 }, (_, i) =>
+          sampleKey(tenantId, { scopes: ["a:b", "a:b", `own:${i}`], labels: { n: `${i}`, env: "test" } }),
+        );
+        const [survivor, ...gone] = keys as [ApiKey, ...ApiKey[]];
+        await store.mutate(inserting(...keys));
+        await store.mutate(async (tx) => {
+          await tx.deleteKeys(gone);
+          return changed(undefined, tenantId, ...gone.map(({ id }) => id));
+        });
+        expect(plain(await store.getKey(survivor.id))).toEqual(plain(survivor));
+        expect(await store.countKeys(tenantId)).toBe(1);
+        expect(await filterRows("api_key")).toBe(1);
+        expect(await filterRows("secret_version")).toBe(1);
+        expect(await filterRows("key_scope")).toBe(2);
+        expect(await filterRows("key_label")).toBe(2);
+      });
+
+      it("are found dead by when they were revoked or expired, whichever was first", async () => {
+        const revoked = (timeMs: number, more: Partial<ApiKey> = {}) =>
+          sampleKey(tenantId, {
+            state: "REVOKED",
+            revocation: { reason: "UNSPECIFIED", comment: "", timeMs },
+            ...more,
+          });
+        const [early, late, expired, both] = [
+          revoked(100),
+          revoked(300),
+          sampleKey(tenantId, { expireTimeMs: 100, state: "DISABLED" }),
+          revoked(300, { expireTimeMs: 200 }),
+        ];
+        const others = [sampleKey(tenantId), sampleKey(tenantId, { state: "DISABLED", expireTimeMs: 1_000 })];
+        await store.mutate(inserting(early, late, expired, both, ...others));
+        const dead = async (beforeMs: number, limit = 10) =>
+          [...(await store.deadKeyIds(tenantId, beforeMs, limit))].sort();
+        expect(await dead(99)).toEqual([]);
+        expect(await dead(100)).toEqual([early.id, expired.id].sort());
+        expect(await dead(200)).toEqual([early.id, expired.id, both.id].sort());
+        expect(await dead(300)).toEqual([early.id, expired.id, both.id, late.id].sort());
+        expect(await dead(300, 2)).toHaveLength(2);
+        expect(await store.deadKeyIds(sampleTenant().id, 300, 10)).toEqual([]);
       });
 
       it("are inserted many at once", async () => {
@@ -312,8 +356,8 @@ export function storeContract(name: string, open: OpenTestStore): void {
         await insertKey(key);
         expect(await tombstones()).toEqual([]);
         await store.mutate(async (tx) => {
-          await tx.insertImportTombstones(key, sampleTimeMs);
-          await tx.deleteKey(key.id);
+          await tx.insertImportTombstones([key], sampleTimeMs);
+          await tx.deleteKeys([key]);
           return changed(undefined, tenantId, key.id);
         });
         expect(await tombstones()).toEqual(digests.map(bytes));
@@ -335,7 +379,7 @@ export function storeContract(name: string, open: OpenTestStore): void {
       expect(await store.countKeysOfOwner(tenantId, "acme", 2)).toBe(2);
       expect(await store.countKeysOfOwner(tenantId, "acme ", 10)).toBe(0);
       await store.mutate(async (tx) => {
-        await tx.deleteKey(keys[0]?.id ?? newKeyId());
+        await tx.deleteKeys(keys.slice(0, 1));
         expect(await tx.countKeys(tenantId)).toBe(4);
         return changed(undefined, tenantId);
       });
@@ -493,6 +537,37 @@ export function storeContract(name: string, open: OpenTestStore): void {
         });
         expect(await store.getIdempotencyRecord(dead)).not.toHaveProperty("sealedAnswer");
         expect(await store.getIdempotencyRecord(live)).toHaveProperty("sealedAnswer");
+      });
+
+      it("lose their answer after an hour and go after a day, in steps, without a revision", async () => {
+        const [erased, ...kept] = [1, 2, 3, 4, 5].map((i) => ({
+          ...recordOf(`r${i}`),
+          createTimeMs: sampleTimeMs + i,
+        }));
+        if (erased === undefined) throw new Error("no record");
+        for (const record of [erased, ...kept]) await put(record);
+        await store.mutate(async (tx) => {
+          await tx.eraseIdempotentAnswers(erased.keyId);
+          return changed(undefined, tenantId, erased.keyId);
+        });
+        const { revision } = await store.head();
+        const records = () => Promise.all([erased, ...kept].map((record) => store.getIdempotencyRecord(record)));
+        const state = async () =>
+          (await records()).map((record) => (record === undefined ? "-" : record.sealedAnswer ? "answer" : "record"));
+        const drain = async (nowMs: number) => {
+          const steps: number[] = [];
+          do steps.push(await store.tendIdempotencyRecords(nowMs, 2));
+          while (steps.at(-1) !== 0);
+          return steps;
+        };
+        expect(await drain(sampleTimeMs + answerLifetimeMs + 1)).toEqual([0]);
+        expect(await drain(sampleTimeMs + answerLifetimeMs + 4)).toEqual([2, 1, 0]);
+        expect(await state()).toEqual(["record", "record", "record", "record", "answer"]);
+        expect(await drain(sampleTimeMs + recordLifetimeMs + 3)).toEqual([2, 2, 0]);
+        expect(await state()).toEqual(["-", "-", "-", "record", "record"]);
+        expect(await drain(sampleTimeMs + recordLifetimeMs + 5)).toEqual([2, 0]);
+        expect(await state()).toEqual(["-", "-", "-", "-", "-"]);
+        expect((await store.head()).revision).toBe(revision);
       });
     });
 

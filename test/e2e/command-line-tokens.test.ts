@@ -83,6 +83,14 @@ describe("ichor tenants", () => {
       name: "New",
       settings: { tokenTtl: "60s" },
     });
+    const quotas = ["--keys-max", "5", "--dead-key-retention-days", "30"];
+    expect(answerOf(["tenants", "update", "acme", ...quotas]).tenant.settings).toMatchObject({
+      ...{ keysMax: 5, deadKeyRetentionDays: 30, tokenTtl: "60s" },
+    });
+    const lifted = answerOf(["tenants", "update", "acme", "--keys-max", "0", "--settings", '{"tokenTtl":null}']);
+    expect(lifted.tenant.settings).toMatchObject({ deadKeyRetentionDays: 30, tokenTtl: "900s" });
+    expect(lifted.tenant.settings.keysMax).toBeUndefined();
+    expect(ichor(["tenants", "update", "acme", "--keys-max", "many"]).status).toBe(2);
     expect(answerOf(["tenants", "disable", "acme"]).tenant.state).toBe("TENANT_STATE_DISABLED");
     expect(answerOf(["tenants", "enable", "acme"]).tenant.state).toBe("TENANT_STATE_ACTIVE");
     const slugs = answerOf(["tenants", "list"]).tenants.map(({ slug }: { slug: string }) => slug);

@@ -46,6 +46,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
         "key-set-stream",
         "observe-app",
         "telemetry",
+        "periodic-work",
       ],
       ...ports,
     ],
@@ -53,6 +54,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   "key-set-stream": { values: ["core", "derivation", ...ports] },
   "observe-app": { values: ["core"], types: ["derivation", "telemetry", "verification", ...ports] },
   "store-work": { values: ["core", ...ports] },
+  "periodic-work": { values: ["mutation", ...ports] },
   bootstrap: { values: ["core", "durable-file", ...ports] },
   config: { values: ["core"] },
   "durable-file": { values: [] },
@@ -81,6 +83,7 @@ const composition = [
   "services/bootstrap.ts",
   "services/key-set-stream.ts",
   "services/store-work.ts",
+  "services/periodic-work.ts",
 ];
 /** The one library of core: it computes, too. */
 const librariesOfCore = ["jose"];

@@ -41,7 +41,7 @@ export function readMark(mark: number): Pick<KeyMark, "status" | "tokenEpoch"> |
  * in the transaction that makes the event, and feeds fold the log by it.
  *
  * A revocation or a raised epoch is told for as long as a token of before may live, and outlives the key's deletion; a
- * suspension as long as it lasts.
+ * suspension as long as it lasts, and is a revocation once its key is deleted.
  *
  * @param tokenEpoch the key's epoch, if the event raised it
  * @param commitTimeMs of the event
@@ -60,6 +60,11 @@ export function markAfter(
       return { ...before, status: "DISABLED" };
     case "enabled":
       return told({ ...before, status: "LIVE" });
+    case "deleted":
+      // Nobody can enable it any more, so that the suspension must end by itself.
+      return before.status === "DISABLED"
+        ? { ...before, status: "REVOKED", forgetTimeMs: commitTimeMs + tokenMemoryMs }
+        : told(before);
     case "forgotten":
       return before.status === "DISABLED" ? before : undefined;
     default:

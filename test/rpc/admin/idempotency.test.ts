@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { answerLifetimeMs, recordLifetimeMs } from "../../../services/mutation/idempotency.ts";
+import { answerLifetimeMs, recordLifetimeMs } from "../../../services/core/repeat-lifetimes.ts";
 import { reasonOfRejection } from "../../support/documented.ts";
 import { startTestApp, type TestApp } from "../../support/test-app.ts";
 

@@ -38,6 +38,7 @@ describe("a new tenant", () => {
       ...{ neverExpiresAllowed: true, selfRotationAllowed: true, signingAlgorithm: SigningAlgorithm.EDDSA },
       ...{ keyTtl: seconds(31_536_000), tokenTtl: seconds(900), tokenTtlMax: seconds(86_400) },
       signingKeyPeriod: seconds(2_592_000),
+      ...{ keysMax: 0, keysPerOwnerMax: 0, importedKeyBytesMin: 16, deadKeyRetentionDays: 0 },
     });
     expect(await t.admin().getTenant({ tenant: tenant?.id ?? "" })).toMatchObject({ tenant: { slug: "acme" } });
   });
@@ -61,6 +62,11 @@ describe("a new tenant", () => {
     ["settings.token_ttl_max", { tokenTtlMax: seconds(86_401) }],
     ["settings.signing_key_period", { signingKeyPeriod: seconds(3600) }],
     ["settings.signing_algorithm", { signingAlgorithm: 9 as SigningAlgorithm }],
+    ["settings.keys_max", { keysMax: -1 }],
+    ["settings.keys_max", { keysMax: 1_000_000_001 }],
+    ["settings.keys_per_owner_max", { keysPerOwnerMax: 100_001 }],
+    ["settings.imported_key_bytes_min", { importedKeyBytesMin: 17 }],
+    ["settings.dead_key_retention_days", { deadKeyRetentionDays: 3651 }],
   ])("is refused with %s out of bounds", async (field, settings) => {
     expect(await fieldsOf(t.admin().createTenant({ slug: "bad", name: "Bad", settings }))).toContain(field);
   });
@@ -95,6 +101,27 @@ describe("UpdateTenant", () => {
     });
     await t.admin().updateTenant({ tenant: { slug: "acme", name: "Acme" }, ...paths("name", "settings") });
     expect(await acme()).toMatchObject({ name: "Acme", settings: { tokenTtl: seconds(900) } });
+  });
+
+  it("sets quotas that the next key meets, and lifts them again", async () => {
+    const settings = { keysMax: 2, keysPerOwnerMax: 1, importedKeyBytesMin: 4, deadKeyRetentionDays: 90 };
+    await t.admin().createTenant({ slug: "quotas", name: "Quotas", settings });
+    const told = async () => (await t.admin().getTenant({ tenant: "quotas" })).tenant?.settings;
+    expect(await told()).toMatchObject(settings);
+    const acting = t.admin(undefined, { "ichor-tenant": "quotas" });
+    const issue = (ownerId: string) => acting.issueApiKey({ name: "k", ownerId });
+    await acting.importApiKey({ name: "short", ownerId: "a", secret: { case: "raw", value: "four" } });
+    expect(await reasonOfRejection(issue("a"))).toBe("QUOTA_EXCEEDED");
+    await issue("b");
+    expect(await reasonOfRejection(issue("c"))).toBe("QUOTA_EXCEEDED");
+    const update = (paths: string[], changed = {}) =>
+      t.admin().updateTenant({ tenant: { slug: "quotas", settings: changed }, updateMask: { paths } });
+    await update(["settings.keys_max"], { keysMax: 3 });
+    await issue("c");
+    expect(await told()).toMatchObject({ ...settings, keysMax: 3 });
+    await update(["settings.keys_max", "settings.keys_per_owner_max", "settings.dead_key_retention_days"]);
+    expect(await told()).toMatchObject({ keysMax: 0, keysPerOwnerMax: 0, deadKeyRetentionDays: 0 });
+    await issue("a");
   });
 
   it("is refused with an etag of before, and changes nothing when it says what is", async () => {

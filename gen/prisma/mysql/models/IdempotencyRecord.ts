@@ -29,11 +29,13 @@ export type AggregateIdempotencyRecord = {
 export type IdempotencyRecordAvgAggregateOutputType = {
   revision: number | null
   createTimeMs: number | null
+  dueTimeMs: number | null
 }
 
 export type IdempotencyRecordSumAggregateOutputType = {
   revision: bigint | null
   createTimeMs: bigint | null
+  dueTimeMs: bigint | null
 }
 
 export type IdempotencyRecordMinAggregateOutputType = {
@@ -46,6 +48,7 @@ export type IdempotencyRecordMinAggregateOutputType = {
   revision: bigint | null
   createTimeMs: bigint | null
   sealedAnswer: runtime.Bytes | null
+  dueTimeMs: bigint | null
 }
 
 export type IdempotencyRecordMaxAggregateOutputType = {
@@ -58,6 +61,7 @@ export type IdempotencyRecordMaxAggregateOutputType = {
   revision: bigint | null
   createTimeMs: bigint | null
   sealedAnswer: runtime.Bytes | null
+  dueTimeMs: bigint | null
 }
 
 export type IdempotencyRecordCountAggregateOutputType = {
@@ -70,6 +74,7 @@ export type IdempotencyRecordCountAggregateOutputType = {
   revision: number
   createTimeMs: number
   sealedAnswer: number
+  dueTimeMs: number
   _all: number
 }
 
@@ -77,11 +82,13 @@ export type IdempotencyRecordCountAggregateOutputType = {
 export type IdempotencyRecordAvgAggregateInputType = {
   revision?: true
   createTimeMs?: true
+  dueTimeMs?: true
 }
 
 export type IdempotencyRecordSumAggregateInputType = {
   revision?: true
   createTimeMs?: true
+  dueTimeMs?: true
 }
 
 export type IdempotencyRecordMinAggregateInputType = {
@@ -94,6 +101,7 @@ export type IdempotencyRecordMinAggregateInputType = {
   revision?: true
   createTimeMs?: true
   sealedAnswer?: true
+  dueTimeMs?: true
 }
 
 export type IdempotencyRecordMaxAggregateInputType = {
@@ -106,6 +114,7 @@ export type IdempotencyRecordMaxAggregateInputType = {
   revision?: true
   createTimeMs?: true
   sealedAnswer?: true
+  dueTimeMs?: true
 }
 
 export type IdempotencyRecordCountAggregateInputType = {
@@ -118,6 +127,7 @@ export type IdempotencyRecordCountAggregateInputType = {
   revision?: true
   createTimeMs?: true
   sealedAnswer?: true
+  dueTimeMs?: true
   _all?: true
 }
 
@@ -217,6 +227,7 @@ export type IdempotencyRecordGroupByOutputType = {
   revision: bigint
   createTimeMs: bigint
   sealedAnswer: runtime.Bytes | null
+  dueTimeMs: bigint
   _count: IdempotencyRecordCountAggregateOutputType | null
   _avg: IdempotencyRecordAvgAggregateOutputType | null
   _sum: IdempotencyRecordSumAggregateOutputType | null
@@ -252,6 +263,7 @@ export type IdempotencyRecordWhereInput = {
   revision?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
   createTimeMs?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
   sealedAnswer?: Prisma.BytesNullableFilter<"IdempotencyRecord"> | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
 }
 
 export type IdempotencyRecordOrderByWithRelationInput = {
@@ -264,6 +276,7 @@ export type IdempotencyRecordOrderByWithRelationInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrderInput | Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
   _relevance?: Prisma.IdempotencyRecordOrderByRelevanceInput
 }
 
@@ -281,6 +294,7 @@ export type IdempotencyRecordWhereUniqueInput = Prisma.AtLeast<{
   revision?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
   createTimeMs?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
   sealedAnswer?: Prisma.BytesNullableFilter<"IdempotencyRecord"> | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
 }, "tenantId_callerKeyId_method_requestId">
 
 export type IdempotencyRecordOrderByWithAggregationInput = {
@@ -293,6 +307,7 @@ export type IdempotencyRecordOrderByWithAggregationInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrderInput | Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
   _count?: Prisma.IdempotencyRecordCountOrderByAggregateInput
   _avg?: Prisma.IdempotencyRecordAvgOrderByAggregateInput
   _max?: Prisma.IdempotencyRecordMaxOrderByAggregateInput
@@ -313,6 +328,7 @@ export type IdempotencyRecordScalarWhereWithAggregatesInput = {
   revision?: Prisma.BigIntWithAggregatesFilter<"IdempotencyRecord"> | bigint | number
   createTimeMs?: Prisma.BigIntWithAggregatesFilter<"IdempotencyRecord"> | bigint | number
   sealedAnswer?: Prisma.BytesNullableWithAggregatesFilter<"IdempotencyRecord"> | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntWithAggregatesFilter<"IdempotencyRecord"> | bigint | number
 }
 
 export type IdempotencyRecordCreateInput = {
@@ -325,6 +341,7 @@ export type IdempotencyRecordCreateInput = {
   revision: bigint | number
   createTimeMs: bigint | number
   sealedAnswer?: runtime.Bytes | null
+  dueTimeMs: bigint | number
 }
 
 export type IdempotencyRecordUncheckedCreateInput = {
@@ -337,6 +354,7 @@ export type IdempotencyRecordUncheckedCreateInput = {
   revision: bigint | number
   createTimeMs: bigint | number
   sealedAnswer?: runtime.Bytes | null
+  dueTimeMs: bigint | number
 }
 
 export type IdempotencyRecordUpdateInput = {
@@ -349,6 +367,7 @@ export type IdempotencyRecordUpdateInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sealedAnswer?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type IdempotencyRecordUncheckedUpdateInput = {
@@ -361,6 +380,7 @@ export type IdempotencyRecordUncheckedUpdateInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sealedAnswer?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type IdempotencyRecordCreateManyInput = {
@@ -373,6 +393,7 @@ export type IdempotencyRecordCreateManyInput = {
   revision: bigint | number
   createTimeMs: bigint | number
   sealedAnswer?: runtime.Bytes | null
+  dueTimeMs: bigint | number
 }
 
 export type IdempotencyRecordUpdateManyMutationInput = {
@@ -385,6 +406,7 @@ export type IdempotencyRecordUpdateManyMutationInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sealedAnswer?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type IdempotencyRecordUncheckedUpdateManyInput = {
@@ -397,6 +419,7 @@ export type IdempotencyRecordUncheckedUpdateManyInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sealedAnswer?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type IdempotencyRecordOrderByRelevanceInput = {
@@ -422,11 +445,13 @@ export type IdempotencyRecordCountOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 export type IdempotencyRecordAvgOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 export type IdempotencyRecordMaxOrderByAggregateInput = {
@@ -439,6 +464,7 @@ export type IdempotencyRecordMaxOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 export type IdempotencyRecordMinOrderByAggregateInput = {
@@ -451,11 +477,13 @@ export type IdempotencyRecordMinOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 export type IdempotencyRecordSumOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 
@@ -470,6 +498,7 @@ export type IdempotencyRecordSelect<ExtArgs extends runtime.Types.Extensions.Int
   revision?: boolean
   createTimeMs?: boolean
   sealedAnswer?: boolean
+  dueTimeMs?: boolean
 }, ExtArgs["result"]["idempotencyRecord"]>
 
 
@@ -484,9 +513,10 @@ export type IdempotencyRecordSelectScalar = {
   revision?: boolean
   createTimeMs?: boolean
   sealedAnswer?: boolean
+  dueTimeMs?: boolean
 }
 
-export type IdempotencyRecordOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"tenantId" | "callerKeyId" | "method" | "requestId" | "fingerprint" | "keyId" | "revision" | "createTimeMs" | "sealedAnswer", ExtArgs["result"]["idempotencyRecord"]>
+export type IdempotencyRecordOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"tenantId" | "callerKeyId" | "method" | "requestId" | "fingerprint" | "keyId" | "revision" | "createTimeMs" | "sealedAnswer" | "dueTimeMs", ExtArgs["result"]["idempotencyRecord"]>
 
 export type $IdempotencyRecordPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "IdempotencyRecord"
@@ -510,6 +540,10 @@ export type $IdempotencyRecordPayload<ExtArgs extends runtime.Types.Extensions.I
      * Null once erased.
      */
     sealedAnswer: runtime.Bytes | null
+    /**
+     * When the answer is to be erased; once it is, when the record is to be deleted.
+     */
+    dueTimeMs: bigint
   }, ExtArgs["result"]["idempotencyRecord"]>
   composites: {}
 }
@@ -888,6 +922,7 @@ export interface IdempotencyRecordFieldRefs {
   readonly revision: Prisma.FieldRef<"IdempotencyRecord", 'BigInt'>
   readonly createTimeMs: Prisma.FieldRef<"IdempotencyRecord", 'BigInt'>
   readonly sealedAnswer: Prisma.FieldRef<"IdempotencyRecord", 'Bytes'>
+  readonly dueTimeMs: Prisma.FieldRef<"IdempotencyRecord", 'BigInt'>
 }
     
 

@@ -314,7 +314,8 @@ export const IdempotencyRecordScalarFieldEnum = {
   keyId: 'keyId',
   revision: 'revision',
   createTimeMs: 'createTimeMs',
-  sealedAnswer: 'sealedAnswer'
+  sealedAnswer: 'sealedAnswer',
+  dueTimeMs: 'dueTimeMs'
 } as const
 
 export type IdempotencyRecordScalarFieldEnum = (typeof IdempotencyRecordScalarFieldEnum)[keyof typeof IdempotencyRecordScalarFieldEnum]

@@ -29,11 +29,13 @@ export type AggregateIdempotencyRecord = {
 export type IdempotencyRecordAvgAggregateOutputType = {
   revision: number | null
   createTimeMs: number | null
+  dueTimeMs: number | null
 }
 
 export type IdempotencyRecordSumAggregateOutputType = {
   revision: bigint | null
   createTimeMs: bigint | null
+  dueTimeMs: bigint | null
 }
 
 export type IdempotencyRecordMinAggregateOutputType = {
@@ -46,6 +48,7 @@ export type IdempotencyRecordMinAggregateOutputType = {
   revision: bigint | null
   createTimeMs: bigint | null
   sealedAnswer: runtime.Bytes | null
+  dueTimeMs: bigint | null
 }
 
 export type IdempotencyRecordMaxAggregateOutputType = {
@@ -58,6 +61,7 @@ export type IdempotencyRecordMaxAggregateOutputType = {
   revision: bigint | null
   createTimeMs: bigint | null
   sealedAnswer: runtime.Bytes | null
+  dueTimeMs: bigint | null
 }
 
 export type IdempotencyRecordCountAggregateOutputType = {
@@ -70,6 +74,7 @@ export type IdempotencyRecordCountAggregateOutputType = {
   revision: number
   createTimeMs: number
   sealedAnswer: number
+  dueTimeMs: number
   _all: number
 }
 
@@ -77,11 +82,13 @@ export type IdempotencyRecordCountAggregateOutputType = {
 export type IdempotencyRecordAvgAggregateInputType = {
   revision?: true
   createTimeMs?: true
+  dueTimeMs?: true
 }
 
 export type IdempotencyRecordSumAggregateInputType = {
   revision?: true
   createTimeMs?: true
+  dueTimeMs?: true
 }
 
 export type IdempotencyRecordMinAggregateInputType = {
@@ -94,6 +101,7 @@ export type IdempotencyRecordMinAggregateInputType = {
   revision?: true
   createTimeMs?: true
   sealedAnswer?: true
+  dueTimeMs?: true
 }
 
 export type IdempotencyRecordMaxAggregateInputType = {
@@ -106,6 +114,7 @@ export type IdempotencyRecordMaxAggregateInputType = {
   revision?: true
   createTimeMs?: true
   sealedAnswer?: true
+  dueTimeMs?: true
 }
 
 export type IdempotencyRecordCountAggregateInputType = {
@@ -118,6 +127,7 @@ export type IdempotencyRecordCountAggregateInputType = {
   revision?: true
   createTimeMs?: true
   sealedAnswer?: true
+  dueTimeMs?: true
   _all?: true
 }
 
@@ -217,6 +227,7 @@ export type IdempotencyRecordGroupByOutputType = {
   revision: bigint
   createTimeMs: bigint
   sealedAnswer: runtime.Bytes | null
+  dueTimeMs: bigint
   _count: IdempotencyRecordCountAggregateOutputType | null
   _avg: IdempotencyRecordAvgAggregateOutputType | null
   _sum: IdempotencyRecordSumAggregateOutputType | null
@@ -252,6 +263,7 @@ export type IdempotencyRecordWhereInput = {
   revision?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
   createTimeMs?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
   sealedAnswer?: Prisma.BytesNullableFilter<"IdempotencyRecord"> | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
 }
 
 export type IdempotencyRecordOrderByWithRelationInput = {
@@ -264,6 +276,7 @@ export type IdempotencyRecordOrderByWithRelationInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrderInput | Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 export type IdempotencyRecordWhereUniqueInput = Prisma.AtLeast<{
@@ -280,6 +293,7 @@ export type IdempotencyRecordWhereUniqueInput = Prisma.AtLeast<{
   revision?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
   createTimeMs?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
   sealedAnswer?: Prisma.BytesNullableFilter<"IdempotencyRecord"> | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFilter<"IdempotencyRecord"> | bigint | number
 }, "tenantId_callerKeyId_method_requestId">
 
 export type IdempotencyRecordOrderByWithAggregationInput = {
@@ -292,6 +306,7 @@ export type IdempotencyRecordOrderByWithAggregationInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrderInput | Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
   _count?: Prisma.IdempotencyRecordCountOrderByAggregateInput
   _avg?: Prisma.IdempotencyRecordAvgOrderByAggregateInput
   _max?: Prisma.IdempotencyRecordMaxOrderByAggregateInput
@@ -312,6 +327,7 @@ export type IdempotencyRecordScalarWhereWithAggregatesInput = {
   revision?: Prisma.BigIntWithAggregatesFilter<"IdempotencyRecord"> | bigint | number
   createTimeMs?: Prisma.BigIntWithAggregatesFilter<"IdempotencyRecord"> | bigint | number
   sealedAnswer?: Prisma.BytesNullableWithAggregatesFilter<"IdempotencyRecord"> | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntWithAggregatesFilter<"IdempotencyRecord"> | bigint | number
 }
 
 export type IdempotencyRecordCreateInput = {
@@ -324,6 +340,7 @@ export type IdempotencyRecordCreateInput = {
   revision: bigint | number
   createTimeMs: bigint | number
   sealedAnswer?: runtime.Bytes | null
+  dueTimeMs: bigint | number
 }
 
 export type IdempotencyRecordUncheckedCreateInput = {
@@ -336,6 +353,7 @@ export type IdempotencyRecordUncheckedCreateInput = {
   revision: bigint | number
   createTimeMs: bigint | number
   sealedAnswer?: runtime.Bytes | null
+  dueTimeMs: bigint | number
 }
 
 export type IdempotencyRecordUpdateInput = {
@@ -348,6 +366,7 @@ export type IdempotencyRecordUpdateInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sealedAnswer?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type IdempotencyRecordUncheckedUpdateInput = {
@@ -360,6 +379,7 @@ export type IdempotencyRecordUncheckedUpdateInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sealedAnswer?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type IdempotencyRecordCreateManyInput = {
@@ -372,6 +392,7 @@ export type IdempotencyRecordCreateManyInput = {
   revision: bigint | number
   createTimeMs: bigint | number
   sealedAnswer?: runtime.Bytes | null
+  dueTimeMs: bigint | number
 }
 
 export type IdempotencyRecordUpdateManyMutationInput = {
@@ -384,6 +405,7 @@ export type IdempotencyRecordUpdateManyMutationInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sealedAnswer?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type IdempotencyRecordUncheckedUpdateManyInput = {
@@ -396,6 +418,7 @@ export type IdempotencyRecordUncheckedUpdateManyInput = {
   revision?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   createTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sealedAnswer?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  dueTimeMs?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
 export type IdempotencyRecordTenantIdCallerKeyIdMethodRequestIdCompoundUniqueInput = {
@@ -415,11 +438,13 @@ export type IdempotencyRecordCountOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 export type IdempotencyRecordAvgOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 export type IdempotencyRecordMaxOrderByAggregateInput = {
@@ -432,6 +457,7 @@ export type IdempotencyRecordMaxOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 export type IdempotencyRecordMinOrderByAggregateInput = {
@@ -444,11 +470,13 @@ export type IdempotencyRecordMinOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
   sealedAnswer?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 export type IdempotencyRecordSumOrderByAggregateInput = {
   revision?: Prisma.SortOrder
   createTimeMs?: Prisma.SortOrder
+  dueTimeMs?: Prisma.SortOrder
 }
 
 
@@ -463,6 +491,7 @@ export type IdempotencyRecordSelect<ExtArgs extends runtime.Types.Extensions.Int
   revision?: boolean
   createTimeMs?: boolean
   sealedAnswer?: boolean
+  dueTimeMs?: boolean
 }, ExtArgs["result"]["idempotencyRecord"]>
 
 export type IdempotencyRecordSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -475,6 +504,7 @@ export type IdempotencyRecordSelectCreateManyAndReturn<ExtArgs extends runtime.T
   revision?: boolean
   createTimeMs?: boolean
   sealedAnswer?: boolean
+  dueTimeMs?: boolean
 }, ExtArgs["result"]["idempotencyRecord"]>
 
 export type IdempotencyRecordSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -487,6 +517,7 @@ export type IdempotencyRecordSelectUpdateManyAndReturn<ExtArgs extends runtime.T
   revision?: boolean
   createTimeMs?: boolean
   sealedAnswer?: boolean
+  dueTimeMs?: boolean
 }, ExtArgs["result"]["idempotencyRecord"]>
 
 export type IdempotencyRecordSelectScalar = {
@@ -499,9 +530,10 @@ export type IdempotencyRecordSelectScalar = {
   revision?: boolean
   createTimeMs?: boolean
   sealedAnswer?: boolean
+  dueTimeMs?: boolean
 }
 
-export type IdempotencyRecordOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"tenantId" | "callerKeyId" | "method" | "requestId" | "fingerprint" | "keyId" | "revision" | "createTimeMs" | "sealedAnswer", ExtArgs["result"]["idempotencyRecord"]>
+export type IdempotencyRecordOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"tenantId" | "callerKeyId" | "method" | "requestId" | "fingerprint" | "keyId" | "revision" | "createTimeMs" | "sealedAnswer" | "dueTimeMs", ExtArgs["result"]["idempotencyRecord"]>
 
 export type $IdempotencyRecordPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "IdempotencyRecord"
@@ -525,6 +557,10 @@ export type $IdempotencyRecordPayload<ExtArgs extends runtime.Types.Extensions.I
      * Null once erased.
      */
     sealedAnswer: runtime.Bytes | null
+    /**
+     * When the answer is to be erased; once it is, when the record is to be deleted.
+     */
+    dueTimeMs: bigint
   }, ExtArgs["result"]["idempotencyRecord"]>
   composites: {}
 }
@@ -957,6 +993,7 @@ export interface IdempotencyRecordFieldRefs {
   readonly revision: Prisma.FieldRef<"IdempotencyRecord", 'BigInt'>
   readonly createTimeMs: Prisma.FieldRef<"IdempotencyRecord", 'BigInt'>
   readonly sealedAnswer: Prisma.FieldRef<"IdempotencyRecord", 'Bytes'>
+  readonly dueTimeMs: Prisma.FieldRef<"IdempotencyRecord", 'BigInt'>
 }
     
 

@@ -34,6 +34,9 @@ describe("the mark of a key", () => {
     expect(disabled).toEqual({ status: "DISABLED", tokenEpoch: 0 });
     expect(markAfter(disabled, "forgotten", undefined, now + 1e12)).toEqual(disabled);
     expect(markAfter(disabled, "enabled", undefined, now)).toBeUndefined();
+    const deleted = markAfter(disabled, "deleted", undefined, now);
+    expect(deleted).toMatchObject({ status: "REVOKED", forgetTimeMs: now + tokenMemoryMs });
+    expect(markAfter(deleted, "forgotten", undefined, now)).toBeUndefined();
     const raised = markAfter(disabled, "tokens_revoked", 1, now);
     expect(markAfter(raised, "enabled", undefined, now)).toMatchObject({ status: "LIVE", tokenEpoch: 1 });
   });

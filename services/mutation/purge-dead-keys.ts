@@ -1,0 +1,68 @@
+import { byItself } from "../core/audit-event.ts";
+import { keysDigest } from "../core/change-chain.ts";
+import type { TenantId } from "../core/ids.ts";
+import type { Tenant } from "../core/tenant.ts";
+import type { Mutation, Store } from "../store/port.ts";
+import { deleteKeys } from "./delete-keys.ts";
+
+/** Time between two looks for dead keys, in ms: tenants give them days. */
+export const purgeIntervalMs = 10 * 60_000;
+/** Keys of one transaction, which keeps other writers waiting. */
+const keysOfPage = 200;
+const tenantsOfPage = 100;
+const dayMs = 86_400_000;
+
+export interface PurgeDeps {
+  readonly store: Pick<Store, "listTenants" | "deadKeyIds" | "mutate">;
+  /** Ms since the epoch. */
+  readonly now: () => number;
+  readonly monotonicMs: () => number;
+  /** Lets so many ms go by. */
+  readonly rest: (ms: number) => Promise<void>;
+  readonly log: { info(fields: object, message: string): void };
+}
+
+/**
+ * Deletes the keys that have been dead for longer than their tenant keeps such, in pages of one revision and one audit
+ * event (`PurgeDeadKeys`) each. Each page is found again inside its transaction, so that of several servers one does it.
+ * After a page, as much time goes by as it took: who wants to write meanwhile waits for a page, never for them all.
+ */
+export async function purgeDeadKeys(deps: PurgeDeps, goOn: () => boolean = () => true): Promise<void> {
+  for (let afterSlug: string | undefined = ""; afterSlug !== undefined && goOn(); ) {
+    const tenants: readonly Tenant[] = await deps.store.listTenants(afterSlug, tenantsOfPage);
+    for (const { id, settings } of tenants) {
+      if (settings.deadKeyRetentionDays !== undefined) await purgeTenant(deps, id, goOn);
+    }
+    afterSlug = tenants.length < tenantsOfPage ? undefined : tenants.at(-1)?.slug;
+  }
+}
+
+async function purgeTenant(deps: PurgeDeps, tenantId: TenantId, goOn: () => boolean): Promise<void> {
+  let total = 0;
+  while (goOn()) {
+    const beginMs = deps.monotonicMs();
+    const count = await purgePage(deps, tenantId);
+    if (count === 0) break;
+    total += count;
+    await deps.rest(deps.monotonicMs() - beginMs);
+  }
+  if (total > 0) deps.log.info({ tenantId, keys: total }, "dead keys were deleted");
+}
+
+/** Gives how many keys it deleted; 0: none is due. */
+async function purgePage({ store, now }: PurgeDeps, tenantId: TenantId): Promise<number> {
+  const { result } = await store.mutate(async (tx): Promise<Mutation<number>> => {
+    const nowMs = now();
+    const days = (await tx.getTenant(tenantId))?.settings.deadKeyRetentionDays;
+    const due = days === undefined ? [] : await tx.deadKeyIds(tenantId, nowMs - days * dayMs, keysOfPage);
+    if (due.length === 0) return { result: 0, unchanged: true };
+    const keys = await tx.getKeys(due);
+    await deleteKeys(tx, keys, nowMs);
+    return {
+      result: keys.length,
+      change: { kind: "key", tenantId, event: "deleted", keyIds: keys.map(({ id }) => id) },
+      audit: { ...byItself(tenantId, "PurgeDeadKeys", tenantId), beforeDigest: keysDigest(keys) },
+    };
+  });
+  return result;
+}

@@ -1,0 +1,41 @@
+import { type OnRun, startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
+import type { Keyring } from "./keyring/keyring.ts";
+import { tendKeys } from "./keyring/tend-keys.ts";
+import { purgeDeadKeys, purgeIntervalMs } from "./mutation/purge-dead-keys.ts";
+import type { Store } from "./store/port.ts";
+
+/** Idempotency records of one step, which keeps other writers waiting. */
+const recordsOfStep = 500;
+
+export interface PeriodicWorkDeps {
+  readonly store: Store;
+  readonly keyring: Keyring;
+  /** Ms since the epoch. */
+  readonly now: () => number;
+  readonly monotonicMs: () => number;
+  /** Calls back once after so many ms and gives what cancels that. */
+  readonly schedule: (callback: () => void, delayMs: number) => () => void;
+  readonly onRun: OnRun;
+  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
+}
+
+/** Starts what is due by the clock, of keys and of what calls leave behind. Every server does it; see ARCHITECTURE.md. */
+export function startPeriodicWork({ store, keyring, now, monotonicMs, schedule, onRun, log }: PeriodicWorkDeps): {
+  stop(): Promise<void>;
+} {
+  const rest = (ms: number) => new Promise<void>((resolve) => void schedule(resolve, ms));
+  const start = (what: string, intervalMs: number, work: (goOn: () => boolean) => Promise<void>) =>
+    startPeriodic(work, { what, intervalMs, schedule, onRun, log });
+  const works = [
+    start("keys and tokens", tendIntervalMs, (goOn) => tendKeys({ store, keyring, now, log }, goOn)),
+    start("dead keys", purgeIntervalMs, (goOn) => purgeDeadKeys({ store, now, monotonicMs, rest, log }, goOn)),
+    start("idempotency records", tendIntervalMs, async (goOn) => {
+      while (goOn() && (await store.tendIdempotencyRecords(now(), recordsOfStep)) > 0);
+    }),
+  ];
+  return {
+    async stop() {
+      await Promise.all(works.map((work) => work.stop()));
+    },
+  };
+}
