@@ -1,7 +1,9 @@
 import { randomInt } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { ChangeRow } from "../core/change.ts";
 import { IchorError } from "../core/errors.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
+import { applyInTurns } from "../core/key-set/apply-in-turns.ts";
 import { Feed, type Position } from "../core/key-set/feed.ts";
 import {
   deltaOf,
@@ -120,10 +122,11 @@ export class KeySetFeeds {
       try {
         const record = await this.#deps.store.loadKeySet(tenantId);
         if (record === undefined) return undefined;
+        const state = await stateOf(record);
         // Less than what was told from it: another history, which the tail is about to see.
         if (record.head.revision < told) break;
         if (history !== this.#history || record.head.storeEpoch !== this.#deps.tail.position.storeEpoch) continue;
-        const feed = new PublicFeed(record);
+        const feed = new PublicFeed(record, state);
         if (pending.rows.some((row) => !feed.agrees(row))) break;
         for (const row of pending.rows) feed.take(row);
         this.#ready.set(tenantId, feed);
@@ -188,9 +191,9 @@ interface PendingLoad {
 export class PublicFeed extends Feed {
   readonly tenant: Tenant;
 
-  constructor(record: KeySetRecord) {
-    super(stateOf(record), record.head);
-    this.tenant = record.tenant;
+  constructor({ head, tenant }: KeySetRecord, state: KeySetState) {
+    super(state, head);
+    this.tenant = tenant;
   }
 
   /** Whether an entry is of the feed's own history, as far as that can be told: it is where the feed stands. */
@@ -207,9 +210,11 @@ export class PublicFeed extends Feed {
   }
 }
 
-function stateOf({ markedKeys, marks, revokedTokens, signingKeys, tenant }: KeySetRecord): KeySetState {
+/** The state that a record tells; other work of the process has its turn meanwhile. */
+async function stateOf(record: KeySetRecord): Promise<KeySetState> {
+  const { markedKeys, marks, revokedTokens, signingKeys, tenant } = record;
   const state = new KeySetState(randomInt(2 ** 32), { marks: marks.length, tokens: revokedTokens.length / 16 });
-  state.apply({
+  const all = {
     ...emptyDelta,
     markedKeys,
     marks,
@@ -217,7 +222,8 @@ function stateOf({ markedKeys, marks, revokedTokens, signingKeys, tenant }: KeyS
     signingKeys: publishedKeys(signingKeys),
     tenantDisabled: tenant.state === "DISABLED",
     issuedBeforeMs: tenant.tokensIssuedBeforeMs ?? 0,
-  });
+  };
+  await applyInTurns(state, all, nextTurn);
   return state;
 }
 

@@ -5,6 +5,7 @@ import { Frame } from "../rpc/frame.ts";
 import { keySetItemsToProto } from "../wire/key-set.ts";
 import { snapshotEvents, type WatchEventInit } from "../wire/key-set-snapshot.ts";
 import { toTimestamp } from "../wire/time.ts";
+import { SharedSequence } from "./shared-sequence.ts";
 
 /** Who gets what a channel tells. */
 export interface Follower {
@@ -22,7 +23,7 @@ export class FeedChannel<F extends Feed = Feed> {
   readonly #asOfMs: () => number;
   readonly #followers = new Set<Follower>();
   readonly #stop: () => void;
-  #snapshotItems: readonly Frame[] | undefined;
+  #snapshotItems: SharedSequence<Frame> | undefined;
 
   /** @param asOfMs when the last read of the log began that found no gap */
   constructor(name: string, feed: F, asOfMs: () => number) {
@@ -59,11 +60,14 @@ export class FeedChannel<F extends Feed = Feed> {
     });
   }
 
-  /** The feed as it is, for who has nothing of it. Frames of items are kept until the feed changes. */
-  snapshot(): readonly Frame[] {
+  /**
+   * The feed as it is now, for who has nothing of it. Frames of items are made when they are sent, and kept until the feed
+   * changes.
+   */
+  snapshot(): Iterable<Frame> {
     const { begin, items, end } = snapshotEvents(this.name, this.feed.state, this.feed.position, this.#asOfMs());
-    this.#snapshotItems ??= items().map(eventFrame);
-    return [eventFrame(begin), ...this.#snapshotItems, eventFrame(end)];
+    this.#snapshotItems ??= new SharedSequence(framesOf(items()));
+    return framesAround(eventFrame(begin), this.#snapshotItems, eventFrame(end));
   }
 
   /** What changed from a position of a follower's up to where the feed stands. */
@@ -90,6 +94,16 @@ export class FeedChannel<F extends Feed = Feed> {
     const { revision, hash } = this.feed.position;
     return { feed: this.name, prevRevision: from.revision, revision, hash, asOf: toTimestamp(this.#asOfMs()) };
   }
+}
+
+function* framesOf(events: Iterable<WatchEventInit>): Generator<Frame> {
+  for (const event of events) yield eventFrame(event);
+}
+
+function* framesAround(begin: Frame, items: Iterable<Frame>, end: Frame): Generator<Frame> {
+  yield begin;
+  yield* items;
+  yield end;
 }
 
 /** Encodes an event of the stream. */

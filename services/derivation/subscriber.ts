@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { ResyncReason } from "../../gen/ichor/v1/key_set_pb.ts";
 import type { KeyId, SubscriptionId, TenantId } from "../core/ids.ts";
 import type { FrameSink, StreamCall } from "../rpc/call.ts";
@@ -10,6 +11,8 @@ import type { StreamTally } from "./stream-tally.ts";
 export const bufferedBytesMax = 1024 * 1024;
 /** Frames that may wait while a snapshot is sent, likewise. */
 export const pendingFramesMax = 10_000;
+/** Frames of a snapshot that are sent before other work of the process gets its turn: all of a small one. */
+const framesAtOnce = 3;
 /** How long a client may take to read a part of a snapshot, in ms. */
 export const snapshotStallMsMax = 30_000;
 
@@ -75,10 +78,13 @@ export class Subscriber implements Follower {
   }
 
   /** Sends a snapshot no faster than it is read; what is told meanwhile comes after it. */
-  async sendSnapshot(frames: readonly Frame[]): Promise<void> {
+  async sendSnapshot(frames: Iterable<Frame>): Promise<void> {
     const { sink } = this.#parts;
     this.#pending ??= [];
+    let sent = 0;
     for (const frame of frames) {
+      // To make and encode a frame takes some milliseconds.
+      if (sent++ >= framesAtOnce) await nextTurn();
       if (this.#over) return;
       this.#write(frame);
       if (sink.bufferedBytes > bufferedBytesMax) await this.#drained();

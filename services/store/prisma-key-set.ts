@@ -1,10 +1,10 @@
 import type { Prisma, PrismaClient } from "../../gen/prisma/sqlite/client.ts";
 import type { Change } from "../core/change.ts";
-import type { KeyId, TenantId, TokenId } from "../core/ids.ts";
-import { type KeyMark, type KeyMarkStatus, markAfter, markNumber } from "../core/key-set/key-mark.ts";
-import { packIds } from "../core/key-set/key-set-delta.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
+import { type KeyMark, type KeyMarkStatus, markAfter } from "../core/key-set/key-mark.ts";
 import { headRowId } from "./head-row.ts";
 import type { KeySetRecord, KeySetStore } from "./key-set-port.ts";
+import { gatherMarks, gatherTokens } from "./key-set-rows.ts";
 import { type Db, readHead } from "./prisma-reads.ts";
 import { PrismaTokens } from "./prisma-tokens.ts";
 import { insertRows } from "./prisma-transaction.ts";
@@ -50,14 +50,30 @@ async function readKeySet(db: Db, tenantId: TenantId): Promise<KeySetRecord | un
   const head = await readHead(db);
   const tenant = await db.tenant.findUnique({ where: { id: tenantId } });
   if (tenant === null) return undefined;
-  const marks = await db.keyMark.findMany({ where: { tenantId } });
-  const tokens = await db.tokenRevocation.findMany({ where: { tenantId }, select: { tokenId: true } });
   return {
     head: { revision: head.revision, hash: head.hash, storeEpoch: head.storeEpoch },
     tenant: tenantOf(tenant),
-    markedKeys: packIds(marks.map(({ keyId }) => keyId as KeyId)),
-    marks: marks.map((row) => markNumber(markOf(row))),
-    revokedTokens: packIds(tokens.map(({ tokenId }) => tokenId as TokenId)),
+    ...(await gatherMarks(({ keyId: after }, take) =>
+      db.keyMark.findMany({
+        where: { tenantId, keyId: { gt: after } },
+        orderBy: { keyId: "asc" },
+        take,
+        select: { keyId: true, status: true, tokenEpoch: true },
+      }),
+    )),
+    revokedTokens: await gatherTokens((after, take) =>
+      db.tokenRevocation.findMany({
+        // The first condition follows from the second; it lets every database begin where it should.
+        where: {
+          tenantId,
+          keyId: { gte: after.keyId },
+          OR: [{ keyId: { gt: after.keyId } }, { tokenId: { gt: after.tokenId } }],
+        },
+        orderBy: [{ keyId: "asc" }, { tokenId: "asc" }],
+        take,
+        select: { keyId: true, tokenId: true },
+      }),
+    ),
     signingKeys: await new PrismaTokens(db).listSigningKeys(tenantId),
   };
 }

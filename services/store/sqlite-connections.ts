@@ -89,6 +89,22 @@ export class SqliteConnections {
     return retryBusy(() => query(this.reader), performance.now() + this.lockWaitMs);
   }
 
+  /**
+   * Runs a read that takes many turns of the event loop, all of it as of one moment, on a connection of its own: the
+   * reader's other reads see what is committed meanwhile.
+   */
+  async readAtLeisure<T>(query: (reader: Database.Database) => Promise<T>): Promise<T> {
+    this.requirePresent();
+    const reader = new Database(this.path, { timeout: 0, readonly: true });
+    try {
+      reader.exec("BEGIN");
+      return await query(reader);
+    } finally {
+      // Ends the transaction too.
+      reader.close();
+    }
+  }
+
   /** Throws DatabaseGone if the path no longer names the file that is open: removed, or replaced by another. */
   requirePresent(): void {
     if (inodeOf(this.path) !== this.#inode)

@@ -1,49 +1,58 @@
-import type { KeyId, TenantId, TokenId } from "../core/ids.ts";
-import { type KeyMarkStatus, markNumber } from "../core/key-set/key-mark.ts";
-import { packIds } from "../core/key-set/key-set-delta.ts";
-import type { KeySetStore } from "./key-set-port.ts";
+import type { Database } from "better-sqlite3";
+import type { TenantId } from "../core/ids.ts";
+import type { KeySetRecord, KeySetStore } from "./key-set-port.ts";
+import { gatherMarks, gatherTokens, type MarkRow, type RevokedTokenRow } from "./key-set-rows.ts";
 import { tenantOf } from "./rows.ts";
+import { retryBusy } from "./sqlite-busy.ts";
 import type { SqliteConnections } from "./sqlite-connections.ts";
 import { type SigningKeyRow, signingKeyOf } from "./token-rows.ts";
 
 type HeadRow = { revision: bigint; hash: Uint8Array; storeEpoch: string };
-type MarkRow = readonly [keyId: KeyId, status: KeyMarkStatus, tokenEpoch: bigint];
 
 const headSql = "SELECT revision, hash, store_epoch AS storeEpoch FROM store_head WHERE id = 'head'";
 const tenantSql = `
   SELECT id, slug, name, state, settings, create_time_ms AS createTimeMs, update_time_ms AS updateTimeMs,
     tokens_issued_before_ms AS tokensIssuedBeforeMs
   FROM tenant WHERE id = ?`;
-const marksSql = "SELECT key_id, status, token_epoch FROM key_mark WHERE tenant_id = ?";
-const tokensSql = "SELECT token_id FROM token_revocation WHERE tenant_id = ?";
+const marksSql = `
+  SELECT key_id AS keyId, status, token_epoch AS tokenEpoch
+  FROM key_mark WHERE tenant_id = ? AND key_id > ? ORDER BY key_id LIMIT ?`;
+const tokensSql = `
+  SELECT key_id AS keyId, token_id AS tokenId
+  FROM token_revocation WHERE tenant_id = ? AND (key_id, token_id) > (?, ?) ORDER BY key_id, token_id LIMIT ?`;
 const signingKeysSql = `
   SELECT id, tenant_id AS tenantId, kid, algorithm, state, public_jwk AS publicJwk, create_time_ms AS createTimeMs,
     activate_time_ms AS activateTimeMs, retire_time_ms AS retireTimeMs, remove_time_ms AS removeTimeMs,
     due_time_ms AS dueTimeMs
   FROM signing_key WHERE tenant_id = ? ORDER BY id DESC`;
 
-/** Reads key sets in one read transaction of the reader, past Prisma, whose transactions are the writer's. */
+/** Reads key sets past Prisma, whose transactions are the writer's. */
 export function sqliteKeySetReader(connections: SqliteConnections): KeySetStore["loadKeySet"] {
-  const { reader } = connections;
+  return (tenantId) => connections.readAtLeisure((reader) => readKeySet(connections, reader, tenantId));
+}
+
+async function readKeySet(
+  connections: SqliteConnections,
+  reader: Database,
+  tenantId: TenantId,
+): Promise<KeySetRecord | undefined> {
   const head = reader.prepare<[], HeadRow>(headSql).safeIntegers(true);
-  const tenantRow = reader.prepare<[string], Parameters<typeof tenantOf>[0]>(tenantSql);
-  const markRows = reader.prepare<[string], MarkRow>(marksSql).raw(true);
-  const tokenIds = reader.prepare<[string], TokenId>(tokensSql).pluck(true);
-  const signingKeyRows = reader.prepare<[string], SigningKeyRow>(signingKeysSql).safeIntegers(true);
-  const read = reader.transaction((tenantId: TenantId) => {
-    const at = head.get();
-    if (at === undefined) throw new Error("the store has no head row");
-    const tenant = tenantRow.get(tenantId);
-    if (tenant === undefined) return undefined;
-    const marks = markRows.all(tenantId);
-    return {
-      head: at,
-      tenant: tenantOf(tenant),
-      markedKeys: packIds(marks.map(([keyId]) => keyId)),
-      marks: marks.map(([, status, tokenEpoch]) => markNumber({ status, tokenEpoch: Number(tokenEpoch) })),
-      revokedTokens: packIds(tokenIds.all(tenantId)),
-      signingKeys: signingKeyRows.all(tenantId).map(signingKeyOf),
-    };
-  });
-  return (tenantId) => connections.read(() => read(tenantId));
+  // The first read decides what moment the others see, and the only one that a lock may be in the way of.
+  const at = await retryBusy(() => head.get(), performance.now() + connections.lockWaitMs);
+  if (at === undefined) throw new Error("the store has no head row");
+  const tenant = reader.prepare<[string], Parameters<typeof tenantOf>[0]>(tenantSql).get(tenantId);
+  if (tenant === undefined) return undefined;
+  const marks = reader.prepare<[string, string, number], MarkRow>(marksSql);
+  const tokens = reader.prepare<[string, string, string, number], RevokedTokenRow>(tokensSql);
+  return {
+    head: at,
+    tenant: tenantOf(tenant),
+    ...(await gatherMarks((after, limit) => marks.all(tenantId, after.keyId, limit))),
+    revokedTokens: await gatherTokens((after, limit) => tokens.all(tenantId, after.keyId, after.tokenId, limit)),
+    signingKeys: reader
+      .prepare<[string], SigningKeyRow>(signingKeysSql)
+      .safeIntegers(true)
+      .all(tenantId)
+      .map(signingKeyOf),
+  };
 }

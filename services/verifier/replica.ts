@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
+import { applyInTurns } from "../core/key-set/apply-in-turns.ts";
 import type { Position } from "../core/key-set/feed.ts";
 import { emptyDelta, type KeySetDelta } from "../core/key-set/key-set-delta.ts";
 import { KeySetState } from "../core/key-set/key-set-state.ts";
@@ -13,8 +14,6 @@ type WatchEvent = WatchKeySetResponse["event"];
 /** What an event of a feed tells of where it stands. */
 type Told = Extract<WatchEvent, { case: "delta" | "heartbeat" | "snapshotEnd" }>["value"];
 
-/** Items that are applied before other work of the process gets its turn: a few ms. */
-const itemsPerTurn = 2_000;
 /** Entries that room is made for before they have come, whatever the server promises. */
 const expectedEntriesMax = 4_000_000;
 
@@ -87,7 +86,11 @@ export class FeedReplica {
         return this.#begin(event.value);
       case "snapshotItems":
         if (this.#draft === undefined) throw new ResyncNeeded("items came without a snapshot");
-        return applyInTurns(this.#draft, event.value.items ? keySetItemsFromProto(event.value.items) : emptyDelta);
+        return applyInTurns(
+          this.#draft,
+          event.value.items ? keySetItemsFromProto(event.value.items) : emptyDelta,
+          nextTurn,
+        );
       case "snapshotEnd":
         return this.#complete(event.value);
       case "delta":
@@ -127,7 +130,7 @@ export class FeedReplica {
   }
 
   async #change(told: Told, delta: KeySetDelta): Promise<void> {
-    await applyInTurns(this.#state, delta);
+    await applyInTurns(this.#state, delta, nextTurn);
     if (delta.signingKeys !== undefined || delta.audienceKeys !== undefined) this.keysVersion++;
     this.#moveTo(told);
   }
@@ -154,26 +157,6 @@ export class FeedReplica {
     this.#asOfMs = asOfMs;
     this.freshness.arrived(asOfMs);
   }
-}
-
-/** Applies a delta without keeping others waiting; one of a few items at once. */
-async function applyInTurns(state: KeySetState, delta: KeySetDelta): Promise<void> {
-  const { markedKeys, marks, revokedTokens, forgottenTokens, ...rest } = delta;
-  const count = Math.max(marks.length, revokedTokens.length / 16, forgottenTokens.length / 16);
-  if (count <= itemsPerTurn) return state.apply(delta);
-  for (let from = 0; from < count; from += itemsPerTurn) {
-    const to = from + itemsPerTurn;
-    const part = (ids: Uint8Array) => ids.subarray(from * 16, to * 16);
-    state.apply({
-      ...emptyDelta,
-      markedKeys: part(markedKeys),
-      marks: marks.slice(from, to),
-      revokedTokens: part(revokedTokens),
-      forgottenTokens: part(forgottenTokens),
-    });
-    await nextTurn();
-  }
-  state.apply({ ...emptyDelta, ...rest });
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -1,12 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { renewEpochAction, renewStoreEpoch } from "../../services/changes/renew-store-epoch.ts";
 import type { KeyEvent } from "../../services/core/change.ts";
-import { idFromBytes, type KeyId, type TenantId } from "../../services/core/ids.ts";
+import { type Id, type IdPrefix, idFromBytes, type KeyId, type TenantId } from "../../services/core/ids.ts";
 import { markNumber, readMark } from "../../services/core/key-set/key-mark.ts";
 import { tokenMemoryMs } from "../../services/core/signing-key.ts";
+import type { KeySetRecord } from "../../services/store/key-set-port.ts";
 import type { Store } from "../../services/store/port.ts";
 import { seededRandom } from "../fakes/random.ts";
-import { inserting, newKeyId, newTenantId, sampleAudit, sampleKey, sampleTenant } from "./samples.ts";
+import { inserting, newKeyId, newTenantId, newTokenId, sampleAudit, sampleKey, sampleTenant } from "./samples.ts";
 import type { OpenTestStore, TestStore } from "./store.contract.ts";
 
 /** What every adapter holds of what key sets are made of: marks, epochs, compaction. */
@@ -38,12 +39,8 @@ export function keySetContract(open: OpenTestStore): void {
 
     async function marks(): Promise<Readonly<Record<string, unknown>>> {
       const record = await store.loadKeySet(tenantId);
-      return Object.fromEntries(
-        (record?.marks ?? []).map((mark, i) => {
-          const id = idFromBytes("key", record?.markedKeys.subarray(i * 16, i * 16 + 16) ?? new Uint8Array());
-          return [id, readMark(mark)];
-        }),
-      );
+      const ids = unpacked("key", record?.markedKeys ?? new Uint8Array());
+      return Object.fromEntries((record?.marks ?? []).map((mark, i) => [ids[i], readMark(mark)]));
     }
 
     const lastCommitMs = async () => {
@@ -62,6 +59,40 @@ export function keySetContract(open: OpenTestStore): void {
       expect(record?.tenant.id).toBe(tenantId);
       expect(record?.marks).toEqual([markNumber({ status: "REVOKED", tokenEpoch: 0 })]);
       expect(await store.loadKeySet(newTenantId())).toBeUndefined();
+    });
+
+    it("is read page by page as of one moment, whatever is committed meanwhile", async () => {
+      const keyIds = Array.from({ length: 1_050 }, newKeyId).sort();
+      const [first, last] = [keyIds[0] as KeyId, keyIds.at(-1) as KeyId];
+      const tokenIds = Array.from({ length: 1_050 }, newTokenId);
+      await store.mutate(async (tx) => {
+        for (const [i, tokenId] of tokenIds.entries()) {
+          await tx.tokens.insertTokenRevocation(tenantId, {
+            keyId: i % 3 === 0 ? first : last,
+            tokenId,
+            forgetTimeMs: 1,
+          });
+        }
+        const change = { kind: "tenant", tenantId, event: "changed" } as const;
+        return { result: undefined, change, audit: sampleAudit(tenantId) };
+      });
+      await tell("disabled", keyIds);
+      const { revision: base } = await store.head();
+      let loading = true;
+      // The first and the last key, which are in different pages, lose their mark and get it again, together.
+      const flipping = (async () => {
+        for (let round = 0; loading; round++) await tell(round % 2 === 0 ? "enabled" : "disabled", [first, last]);
+      })();
+      for (let round = 0; round < 5; round++) {
+        const record = (await store.loadKeySet(tenantId)) as KeySetRecord;
+        const marked = unpacked("key", record.markedKeys);
+        const disabled = (record.head.revision - base) % 2n === 0n;
+        expect([marked.includes(first), marked.includes(last)]).toEqual([disabled, disabled]);
+        expect(marked).toHaveLength(disabled ? 1_050 : 1_048);
+        expect([...unpacked("tok", record.revokedTokens)].sort()).toEqual([...tokenIds].sort());
+      }
+      loading = false;
+      await flipping;
     });
 
     it("keeps marks in the transaction of the change, for many keys at once, and past the keys' deletion", async () => {
@@ -193,4 +224,10 @@ export function keySetContract(open: OpenTestStore): void {
       });
     });
   });
+}
+
+function unpacked<P extends IdPrefix>(prefix: P, packed: Uint8Array): readonly Id<P>[] {
+  return Array.from({ length: packed.length / 16 }, (_, i) =>
+    idFromBytes(prefix, packed.subarray(i * 16, i * 16 + 16)),
+  );
 }

@@ -1,7 +1,7 @@
 import type { ApiKey, SecretVersion } from "../../services/core/api-key.ts";
 import type { AuditEvent } from "../../services/core/audit-event.ts";
 import type { Change } from "../../services/core/change.ts";
-import { type KeyId, newId, type TenantId } from "../../services/core/ids.ts";
+import { type KeyId, newId, type TenantId, type TokenId } from "../../services/core/ids.ts";
 import type { SigningKey } from "../../services/core/signing-key.ts";
 import { defaultTenantSettings, type Tenant } from "../../services/core/tenant.ts";
 import type { Mutation, StoreTransaction } from "../../services/store/port.ts";
@@ -13,6 +13,7 @@ const random = seededRandom("samples");
 
 export const newTenantId = (): TenantId => newId("ten", sampleTimeMs, random(10));
 export const newKeyId = (): KeyId => newId("key", sampleTimeMs, random(10));
+export const newTokenId = (): TokenId => newId("tok", sampleTimeMs, random(10));
 
 /** A tenant; slug and everything else as told. */
 export function sampleTenant(changes: Partial<Tenant> = {}): Tenant {

@@ -3,6 +3,14 @@ const slotWords = idWords + 1;
 const slotsMin = 16;
 const loadMax = 0.6;
 
+/** Entries of a table: ids of 16 bytes, one after the other, and their numbers. */
+export interface IdEntries {
+  readonly ids: Uint8Array;
+  readonly values: readonly number[];
+  /** Where those begin that come after; undefined: these were the last. */
+  readonly next: number | undefined;
+}
+
 /**
  * A map from ids (16 bytes) to numbers from 1 to 2^32 - 1, in one typed array: 20 bytes a slot and no object per entry,
  * so that a million entries cost neither heap nor time of the garbage collector. Open addressing with linear probing; an
@@ -70,16 +78,30 @@ export class IdTable {
     return before;
   }
 
-  /** Calls back with each entry; the 16 bytes are valid during the call only. The table must not change meanwhile. */
-  forEach(visit: (id: Uint8Array, value: number) => void): void {
-    const id = new Uint8Array(idWords * 4);
-    const view = new DataView(id.buffer);
-    for (let at = 0; at < this.#slots.length; at += slotWords) {
+  /** The same table, which goes its own way from now on. */
+  copy(): IdTable {
+    const copy = new IdTable(this.#seed);
+    copy.#slots = this.#slots.slice();
+    copy.#mask = this.#mask;
+    copy.#size = this.#size;
+    return copy;
+  }
+
+  /** Gives at most so many entries from a place on, 0 being the first, and the place of what follows; undefined: nothing. */
+  entriesFrom(place: number, most: number): IdEntries {
+    const ids = new Uint8Array(Math.min(most, this.#size) * idWords * 4);
+    const view = new DataView(ids.buffer);
+    const values: number[] = [];
+    let at = place * slotWords;
+    for (; at < this.#slots.length && values.length < most; at += slotWords) {
       const value = this.#slots[at + idWords] as number;
       if (value === 0) continue;
-      for (let word = 0; word < idWords; word++) view.setUint32(word * 4, this.#slots[at + word] as number);
-      visit(id, value);
+      const to = values.length * idWords * 4;
+      for (let word = 0; word < idWords; word++) view.setUint32(to + word * 4, this.#slots[at + word] as number);
+      values.push(value);
     }
+    const packed = ids.subarray(0, values.length * idWords * 4);
+    return { ids: packed, values, next: at < this.#slots.length ? at / slotWords : undefined };
   }
 
   /** Offset of the slot that holds the id, or of the empty one where it would be put. */

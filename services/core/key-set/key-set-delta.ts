@@ -79,6 +79,28 @@ export function deltaOf(
   }
 }
 
+/**
+ * Gives a delta in parts of at most so many ids of each kind, so that other work can be done between them: applied in
+ * turn they make what it makes.
+ */
+export function* splitDelta(delta: KeySetDelta, idsMax: number): Generator<KeySetDelta> {
+  const { markedKeys, marks, revokedTokens, forgottenTokens, ...rest } = delta;
+  const count = Math.max(marks.length, revokedTokens.length / 16, forgottenTokens.length / 16);
+  if (count <= idsMax) return yield delta;
+  for (let from = 0; from < count; from += idsMax) {
+    const to = from + idsMax;
+    const part = (ids: Uint8Array) => ids.subarray(from * 16, to * 16);
+    yield {
+      ...emptyDelta,
+      markedKeys: part(markedKeys),
+      marks: marks.slice(from, to),
+      revokedTokens: part(revokedTokens),
+      forgottenTokens: part(forgottenTokens),
+    };
+  }
+  yield { ...emptyDelta, ...rest };
+}
+
 /** Gives what several deltas change together, in their order. */
 export function mergeDeltas(deltas: readonly KeySetDelta[]): KeySetDelta {
   const marks = new Map<string, number>();

@@ -2,7 +2,7 @@ import { hash } from "node:crypto";
 import { canonicalJson } from "../canonical-json.ts";
 import type { PublishedSigningKey } from "../change.ts";
 import { IdTable } from "./id-table.ts";
-import type { AudienceKeyItem, KeySetDelta } from "./key-set-delta.ts";
+import { type AudienceKeyItem, emptyDelta, type KeySetDelta } from "./key-set-delta.ts";
 
 /** What goes before an item's bytes, so that no two kinds of items have the same. */
 const itemKind = { key: 1, token: 2, signingKey: 3, tenantDisabled: 4, issuedBefore: 5, audienceKey: 6 } as const;
@@ -94,12 +94,14 @@ export class KeySetState {
     if (delta.issuedBeforeMs !== undefined) this.#setIssuedBefore(delta.issuedBeforeMs);
   }
 
-  forEachMark(visit: (keyId: Uint8Array, mark: number) => void): void {
-    this.#marks.forEach(visit);
-  }
-
-  forEachRevokedToken(visit: (tokenId: Uint8Array) => void): void {
-    this.#tokens.forEach(visit);
+  /**
+   * Gives what is known now as deltas from nothing, of at most so many ids each, made when they are asked for. They are
+   * made of a copy, so that nothing that changes meanwhile is in them.
+   */
+  parts(idsMax: number): Iterable<KeySetDelta> {
+    const { signingKeys, audienceKeys, tenantDisabled, issuedBeforeMs } = this;
+    const rest = { signingKeys, audienceKeys, tenantDisabled, issuedBeforeMs };
+    return partsOf(this.#marks.copy(), this.#tokens.copy(), rest, idsMax);
   }
 
   #setMark(ids: Uint8Array, at: number, mark: number): void {
@@ -139,6 +141,22 @@ export class KeySetState {
     const sum = hash("sha256", item, "buffer");
     for (let i = 0; i < 32; i++) this.#digest[i] = (this.#digest[i] as number) ^ (sum[i] as number);
   }
+}
+
+function* partsOf(marks: IdTable, tokens: IdTable, rest: Partial<KeySetDelta>, idsMax: number): Generator<KeySetDelta> {
+  for (let place: Place = { mark: 0, token: 0 }; ; ) {
+    const marked = marks.entriesFrom(place.mark, idsMax);
+    const revoked = tokens.entriesFrom(place.token, idsMax - marked.values.length);
+    const part = { ...emptyDelta, markedKeys: marked.ids, marks: marked.values, revokedTokens: revoked.ids };
+    if (marked.next === undefined && revoked.next === undefined) return yield { ...part, ...rest };
+    yield part;
+    place = { mark: marked.next ?? Number.MAX_SAFE_INTEGER, token: revoked.next ?? Number.MAX_SAFE_INTEGER };
+  }
+}
+
+interface Place {
+  readonly mark: number;
+  readonly token: number;
 }
 
 function markItem(ids: Uint8Array, at: number, mark: number): Uint8Array {

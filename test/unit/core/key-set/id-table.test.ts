@@ -5,6 +5,17 @@ import { seededRandom } from "../../../fakes/random.ts";
 const idOf = (n: number): Uint8Array => seededRandom(`id ${n}`)(16);
 const nameOf = (id: Uint8Array): string => Buffer.from(id).toString("hex");
 
+function entriesOf(table: IdTable, most: number): Map<string, number> {
+  const seen = new Map<string, number>();
+  for (let place: number | undefined = 0; place !== undefined; ) {
+    const { ids, values, next } = table.entriesFrom(place, most);
+    expect(values.length).toBeLessThanOrEqual(most);
+    values.forEach((value, i) => void seen.set(nameOf(ids.subarray(i * 16, i * 16 + 16)), value));
+    place = next;
+  }
+  return seen;
+}
+
 describe("a table of ids", () => {
   it("agrees with a Map through a long history of sets and removals", () => {
     const table = new IdTable(7);
@@ -20,9 +31,7 @@ describe("a table of ids", () => {
     }
     expect(table.size).toBe(model.size);
     for (let n = 0; n < 700; n++) expect(table.get(idOf(n))).toBe(model.get(nameOf(idOf(n))) ?? 0);
-    const seen = new Map<string, number>();
-    table.forEach((id, value) => void seen.set(nameOf(id), value));
-    expect(seen).toEqual(model);
+    for (const most of [1, 7, 1_000]) expect(entriesOf(table, most)).toEqual(model);
   });
 
   it("finds ids that lie anywhere in a longer array", () => {
@@ -31,6 +40,16 @@ describe("a table of ids", () => {
     table.set(packed, 5, 16);
     expect(table.get(idOf(2))).toBe(5);
     expect([table.get(packed), table.get(packed, 16), table.get(packed, 32)]).toEqual([0, 5, 0]);
+  });
+
+  it("goes another way than its copy", () => {
+    const table = new IdTable(3);
+    for (let n = 0; n < 100; n++) table.set(idOf(n), n + 1);
+    const copy = table.copy();
+    for (let n = 0; n < 50; n++) table.set(idOf(n), 0);
+    for (let n = 100; n < 200; n++) copy.set(idOf(n), n + 1);
+    expect([table.size, copy.size]).toEqual([50, 200]);
+    for (let n = 0; n < 200; n++) expect(copy.get(idOf(n))).toBe(n + 1);
   });
 
   it("holds an id of zeros, and every number of 32 bits but 0", () => {

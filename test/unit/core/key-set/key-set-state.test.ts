@@ -2,7 +2,14 @@ import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { Change, PublishedSigningKey } from "../../../../services/core/change.ts";
 import { idBytes, type KeyId, newId, type TenantId, type TokenId } from "../../../../services/core/ids.ts";
-import { deltaOf, emptyDelta, mergeDeltas, packIds } from "../../../../services/core/key-set/key-set-delta.ts";
+import { applyInTurns } from "../../../../services/core/key-set/apply-in-turns.ts";
+import {
+  deltaOf,
+  emptyDelta,
+  mergeDeltas,
+  packIds,
+  splitDelta,
+} from "../../../../services/core/key-set/key-set-delta.ts";
 import { KeySetState } from "../../../../services/core/key-set/key-set-state.ts";
 import { seededRandom } from "../../../fakes/random.ts";
 
@@ -55,15 +62,45 @@ describe("the state of a key set", () => {
       const merged = new KeySetState(2);
       merged.apply(mergeDeltas(deltas));
       expect(bytes(merged)).toBe(bytes(one));
-      const copied = new KeySetState(3);
-      one.forEachMark((id, mark) => copied.apply({ ...emptyDelta, markedKeys: id, marks: [mark] }));
-      one.forEachRevokedToken((id) => copied.apply({ ...emptyDelta, revokedTokens: id }));
-      const { signingKeys, tenantDisabled, issuedBeforeMs } = one;
-      copied.apply({ ...emptyDelta, signingKeys, tenantDisabled, issuedBeforeMs });
-      expect(bytes(copied)).toBe(bytes(one));
+      for (const idsMax of [1, 2, 5, 100]) {
+        const split = new KeySetState(3);
+        for (const part of splitDelta(mergeDeltas(deltas), idsMax)) split.apply(part);
+        expect(bytes(split)).toBe(bytes(one));
+        const copied = new KeySetState(4);
+        for (const part of one.parts(idsMax)) {
+          expect(part.marks.length + part.revokedTokens.length / 16).toBeLessThanOrEqual(idsMax);
+          copied.apply(part);
+        }
+        expect(bytes(copied)).toBe(bytes(one));
+      }
       for (const delta of deltas.slice(-1)) one.apply(delta);
-      expect(bytes(copied)).toBe(bytes(one));
+      expect(bytes(merged)).toBe(bytes(one));
     }
+  });
+
+  it("is told in parts as it was when they were asked for, whatever changes meanwhile", () => {
+    const one = new KeySetState(1);
+    one.apply({ ...emptyDelta, markedKeys: packIds(keyIds), marks: [1, 2, 3, 4, 5, 6], tenantDisabled: true });
+    const before = bytes(one);
+    const copied = new KeySetState(2);
+    let changes = 0;
+    for (const part of one.parts(2)) {
+      copied.apply(part);
+      one.apply({ ...emptyDelta, markedKeys: packIds(keyIds), marks: Array(6).fill(++changes), tenantDisabled: false });
+    }
+    expect(bytes(copied)).toBe(before);
+    expect(changes).toBeGreaterThanOrEqual(3);
+  });
+
+  it("applies in turns what it applies at once", async () => {
+    const ids = seededRandom("many");
+    const many = Array.from({ length: 9_000 }, () => newId("key", 0, ids(10)) as KeyId);
+    const delta = { ...emptyDelta, markedKeys: packIds(many), marks: many.map((_, i) => i + 1), issuedBeforeMs: 5 };
+    const [one, other] = [new KeySetState(1), new KeySetState(2)];
+    one.apply(delta);
+    let turns = 0;
+    await applyInTurns(other, delta, async () => void turns++);
+    expect([bytes(other), turns]).toEqual([bytes(one), 5]);
   });
 
   it("has the XOR of the SHA-256 of each item as its digest, and 0 without any", () => {
