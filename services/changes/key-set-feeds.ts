@@ -40,7 +40,7 @@ export interface FeedsDeps {
 /** The public feeds of tenants: loaded when first asked for, and kept up with the log until they are dropped. */
 export class KeySetFeeds {
   readonly #deps: FeedsDeps;
-  readonly #feeds = new Map<TenantId, Promise<PublicFeed>>();
+  readonly #feeds = new Map<TenantId, Promise<PublicFeed | undefined>>();
   readonly #ready = new Map<TenantId, PublicFeed>();
   readonly #loading = new Set<PendingLoad>();
   /** Feeds that were read further than the tail had come. */
@@ -53,10 +53,17 @@ export class KeySetFeeds {
     deps.tail.subscribe((event) => this.#take(event));
   }
 
-  /** The feed of a tenant; undefined if there is no such tenant. Rejects with STORE_UNAVAILABLE. */
-  async open(tenantId: TenantId): Promise<PublicFeed | undefined> {
-    const known = this.#feeds.get(tenantId) ?? this.#begin(tenantId);
-    return (await known) ?? undefined;
+  /**
+   * Calls `use` with the feed of a tenant, undefined if there is no such tenant, and gives what it gives. The feed is kept
+   * up with the log during the call; whoever needs it for longer must see in the call that nobody drops it. Rejects with
+   * STORE_UNAVAILABLE.
+   */
+  async open<T>(tenantId: TenantId, use: (feed: PublicFeed | undefined) => T): Promise<T> {
+    for (;;) {
+      const feed = await (this.#feeds.get(tenantId) ?? this.#begin(tenantId));
+      // It may have been dropped, or its history ended, while this waited for its turn.
+      if (feed === undefined || this.#ready.get(tenantId) === feed) return use(feed);
+    }
   }
 
   /** Forgets a feed that nobody follows. */
@@ -100,16 +107,16 @@ export class KeySetFeeds {
     return { delta: replayOf(feed, missed) };
   }
 
-  #begin(tenantId: TenantId): Promise<PublicFeed> {
+  #begin(tenantId: TenantId): Promise<PublicFeed | undefined> {
     const loading = this.#load(tenantId);
-    this.#feeds.set(tenantId, loading as Promise<PublicFeed>);
+    this.#feeds.set(tenantId, loading);
     const forget = () => {
       if (this.#feeds.get(tenantId) === loading) this.#feeds.delete(tenantId);
     };
     loading.then((feed) => {
       if (feed === undefined) forget();
     }, forget);
-    return loading as Promise<PublicFeed>;
+    return loading;
   }
 
   /** Reads the state, and folds what was told meanwhile into it. */

@@ -41,6 +41,7 @@ export const errorReasons = [
   "TENANT_ALREADY_EXISTS",
   "DEFAULT_TENANT",
   "SUBSCRIPTION_NOT_FOUND",
+  "KEY_SET_TOO_LARGE",
   "TOO_MANY_STREAMS",
   "RATE_LIMITED",
 ] as const;

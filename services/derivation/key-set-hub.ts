@@ -38,6 +38,12 @@ export interface HubDeps {
   readonly log: { error(fields: object, message: string): void };
 }
 
+/** A place in the log, and when the last read of it began that found no gap, ms since the epoch. */
+export interface Moment {
+  readonly position: Position;
+  readonly asOfMs: number;
+}
+
 /** What a stream follows. */
 export interface WatchOrder {
   readonly tenantId: TenantId;
@@ -89,6 +95,30 @@ export class KeySetHub {
       this.#dropIdle();
       if (this.#subscribers.size === 0) this.#cancelTimer();
     }
+  }
+
+  /**
+   * Calls `use` with a tenant's public feed, without following it, and with what it is as of. Throws TENANT_NOT_FOUND;
+   * rejects with STORE_UNAVAILABLE.
+   */
+  look<T>(tenantId: TenantId, use: (feed: PublicFeed, at: Moment) => T): Promise<T> {
+    const { feeds } = this.#deps;
+    return feeds.open(tenantId, (feed) => {
+      if (feed === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
+      try {
+        const at = this.now;
+        // What the tail told since the feed's last change has nothing of it.
+        return use(feed, feed.position.revision > at.position.revision ? { ...at, position: feed.position } : at);
+      } finally {
+        if (this.#public.get(tenantId)?.feed !== feed) feeds.drop(feed);
+      }
+    });
+  }
+
+  /** How far the log is known here, and as of when. */
+  get now(): Moment {
+    const { tail } = this.#deps;
+    return { position: tail.position, asOfMs: tail.asOfMs };
   }
 
   /** Tells every channel how fresh it is, now. */
@@ -148,14 +178,15 @@ export class KeySetHub {
 
   /** Held, so that it isn't dropped before someone follows it. */
   async #publicChannel(tenantId: TenantId, held: FeedChannel[]): Promise<FeedChannel<PublicFeed>> {
-    const feed = await this.#deps.feeds.open(tenantId);
-    if (feed === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
-    const known = this.#public.get(tenantId);
-    const channel = known?.feed === feed ? known : new FeedChannel(publicFeed, feed, () => this.#deps.tail.asOfMs);
-    this.#public.set(tenantId, channel);
-    channel.holds++;
-    held.push(channel);
-    return channel;
+    return this.#deps.feeds.open(tenantId, (feed) => {
+      if (feed === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
+      const known = this.#public.get(tenantId);
+      const channel = known?.feed === feed ? known : new FeedChannel(publicFeed, feed, () => this.#deps.tail.asOfMs);
+      this.#public.set(tenantId, channel);
+      channel.holds++;
+      held.push(channel);
+      return channel;
+    });
   }
 
   async #audienceChannel(

@@ -48,6 +48,7 @@ export const outcomeOfReason: Readonly<Record<ErrorReason, Outcome>> = {
   SIGNING_KEY_NOT_FOUND: { code: Code.NotFound, level: "info" },
   NEXT_KEY_TOO_YOUNG: { code: Code.FailedPrecondition, level: "info" },
   TENANT_ALREADY_EXISTS: { code: Code.AlreadyExists, level: "info" },
+  KEY_SET_TOO_LARGE: { code: Code.ResourceExhausted, level: "info" },
   TOO_MANY_STREAMS: { code: Code.ResourceExhausted, level: "warn" },
   RATE_LIMITED: { code: Code.ResourceExhausted, level: "info" },
   DEFAULT_TENANT: { code: Code.FailedPrecondition, level: "info" },

@@ -8,7 +8,7 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Constraints, TokenFormat } from "./api_key_pb.ts";
 import { file_ichor_v1_api_key } from "./api_key_pb.ts";
-import type { AckKeySetRequestSchema, AckKeySetResponseSchema, AudienceKey, WatchKeySetRequestSchema, WatchKeySetResponseSchema } from "./key_set_pb.ts";
+import type { AckKeySetRequestSchema, AckKeySetResponseSchema, AudienceKey, FeedSnapshot, WatchKeySetRequestSchema, WatchKeySetResponseSchema } from "./key_set_pb.ts";
 import { file_ichor_v1_key_set } from "./key_set_pb.ts";
 import type { SigningKey } from "./signing_key_pb.ts";
 import { file_ichor_v1_signing_key } from "./signing_key_pb.ts";
@@ -20,7 +20,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file ichor/v1/derivation_service.proto.
  */
 export const file_ichor_v1_derivation_service: GenFile = /*@__PURE__*/
-  fileDesc("CiFpY2hvci92MS9kZXJpdmF0aW9uX3NlcnZpY2UucHJvdG8SCGljaG9yLnYxIvYBChJEZXJpdmVUb2tlblJlcXVlc3QSEgoKY3JlZGVudGlhbBgBIAEoCRIlCgZmb3JtYXQYAiABKA4yFS5pY2hvci52MS5Ub2tlbkZvcm1hdBIRCglhdWRpZW5jZXMYAyADKAkSDgoGc2NvcGVzGAQgAygJEiYKA3R0bBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgtjb25zdHJhaW50cxgGIAEoCzIVLmljaG9yLnYxLkNvbnN0cmFpbnRzEi4KDWN1c3RvbV9jbGFpbXMYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ip4BChNEZXJpdmVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhAKCHRva2VuX2lkGAIgASgJEiUKBmZvcm1hdBgDIAEoDjIVLmljaG9yLnYxLlRva2VuRm9ybWF0Ei8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzY29wZXMYBSADKAkiJQoQR2V0S2V5U2V0UmVxdWVzdBIRCglhdWRpZW5jZXMYASADKAkiogEKEUdldEtleVNldFJlc3BvbnNlEhEKCXRlbmFudF9pZBgBIAEoCRIOCgZpc3N1ZXIYAiABKAkSEAoIcmV2aXNpb24YAyABKAMSKgoMc2lnbmluZ19rZXlzGAQgAygLMhQuaWNob3IudjEuU2lnbmluZ0tleRIsCg1hdWRpZW5jZV9rZXlzGAUgAygLMhUuaWNob3IudjEuQXVkaWVuY2VLZXkyjwMKEURlcml2YXRpb25TZXJ2aWNlEkoKC0Rlcml2ZVRva2VuEhwuaWNob3IudjEuRGVyaXZlVG9rZW5SZXF1ZXN0Gh0uaWNob3IudjEuRGVyaXZlVG9rZW5SZXNwb25zZRJUCgtWZXJpZnlUb2tlbhIhLmljaG9yLnYxLlZlcmlmeUNyZWRlbnRpYWxSZXF1ZXN0GiIuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlc3BvbnNlEkQKCUdldEtleVNldBIaLmljaG9yLnYxLkdldEtleVNldFJlcXVlc3QaGy5pY2hvci52MS5HZXRLZXlTZXRSZXNwb25zZRJMCgtXYXRjaEtleVNldBIcLmljaG9yLnYxLldhdGNoS2V5U2V0UmVxdWVzdBodLmljaG9yLnYxLldhdGNoS2V5U2V0UmVzcG9uc2UwARJECglBY2tLZXlTZXQSGi5pY2hvci52MS5BY2tLZXlTZXRSZXF1ZXN0GhsuaWNob3IudjEuQWNrS2V5U2V0UmVzcG9uc2ViBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_ichor_v1_api_key, file_ichor_v1_key_set, file_ichor_v1_signing_key, file_ichor_v1_verification]);
+  fileDesc("CiFpY2hvci92MS9kZXJpdmF0aW9uX3NlcnZpY2UucHJvdG8SCGljaG9yLnYxIvYBChJEZXJpdmVUb2tlblJlcXVlc3QSEgoKY3JlZGVudGlhbBgBIAEoCRIlCgZmb3JtYXQYAiABKA4yFS5pY2hvci52MS5Ub2tlbkZvcm1hdBIRCglhdWRpZW5jZXMYAyADKAkSDgoGc2NvcGVzGAQgAygJEiYKA3R0bBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgtjb25zdHJhaW50cxgGIAEoCzIVLmljaG9yLnYxLkNvbnN0cmFpbnRzEi4KDWN1c3RvbV9jbGFpbXMYByABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ip4BChNEZXJpdmVUb2tlblJlc3BvbnNlEg0KBXRva2VuGAEgASgJEhAKCHRva2VuX2lkGAIgASgJEiUKBmZvcm1hdBgDIAEoDjIVLmljaG9yLnYxLlRva2VuRm9ybWF0Ei8KC2V4cGlyZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZzY29wZXMYBSADKAkiPAoQR2V0S2V5U2V0UmVxdWVzdBIRCglhdWRpZW5jZXMYASADKAkSFQoNaW5jbHVkZV9pdGVtcxgCIAEoCCLJAQoRR2V0S2V5U2V0UmVzcG9uc2USEQoJdGVuYW50X2lkGAEgASgJEg4KBmlzc3VlchgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIqCgxzaWduaW5nX2tleXMYBCADKAsyFC5pY2hvci52MS5TaWduaW5nS2V5EiwKDWF1ZGllbmNlX2tleXMYBSADKAsyFS5pY2hvci52MS5BdWRpZW5jZUtleRIlCgVmZWVkcxgGIAMoCzIWLmljaG9yLnYxLkZlZWRTbmFwc2hvdDKPAwoRRGVyaXZhdGlvblNlcnZpY2USSgoLRGVyaXZlVG9rZW4SHC5pY2hvci52MS5EZXJpdmVUb2tlblJlcXVlc3QaHS5pY2hvci52MS5EZXJpdmVUb2tlblJlc3BvbnNlElQKC1ZlcmlmeVRva2VuEiEuaWNob3IudjEuVmVyaWZ5Q3JlZGVudGlhbFJlcXVlc3QaIi5pY2hvci52MS5WZXJpZnlDcmVkZW50aWFsUmVzcG9uc2USRAoJR2V0S2V5U2V0EhouaWNob3IudjEuR2V0S2V5U2V0UmVxdWVzdBobLmljaG9yLnYxLkdldEtleVNldFJlc3BvbnNlEkwKC1dhdGNoS2V5U2V0EhwuaWNob3IudjEuV2F0Y2hLZXlTZXRSZXF1ZXN0Gh0uaWNob3IudjEuV2F0Y2hLZXlTZXRSZXNwb25zZTABEkQKCUFja0tleVNldBIaLmljaG9yLnYxLkFja0tleVNldFJlcXVlc3QaGy5pY2hvci52MS5BY2tLZXlTZXRSZXNwb25zZWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp, file_ichor_v1_api_key, file_ichor_v1_key_set, file_ichor_v1_signing_key, file_ichor_v1_verification]);
 
 /**
  * DeriveTokenRequest says what the token shall allow.
@@ -149,6 +149,13 @@ export type GetKeySetRequest = Message<"ichor.v1.GetKeySetRequest"> & {
    * @generated from field: repeated string audiences = 1;
    */
   audiences: string[];
+
+  /**
+   * Whether `feeds` is wanted: revocations, suspensions and all else.
+   *
+   * @generated from field: bool include_items = 2;
+   */
+  includeItems: boolean;
 };
 
 /**
@@ -198,6 +205,13 @@ export type GetKeySetResponse = Message<"ichor.v1.GetKeySetResponse"> & {
    * @generated from field: repeated ichor.v1.AudienceKey audience_keys = 5;
    */
   audienceKeys: AudienceKey[];
+
+  /**
+   * With `include_items`: the feed `public`, then one for each audience.
+   *
+   * @generated from field: repeated ichor.v1.FeedSnapshot feeds = 6;
+   */
+  feeds: FeedSnapshot[];
 };
 
 /**
@@ -249,10 +263,11 @@ export const DerivationService: GenService<{
     output: typeof VerifyCredentialResponseSchema;
   },
   /**
-   * GetKeySet gives what verifies the tenant's tokens: its public keys, and root keys of macaroons for audiences.
+   * GetKeySet gives what verifies the tenant's tokens, once: its public keys and root keys of macaroons for audiences;
+   * with `include_items` all that WatchKeySet's feeds tell, for who asks now and then instead of following.
    * Success: the feed `public`, and one for each audience asked for.
    * Idempotency: reads only.
-   * Reasons: INVALID_FIELD, SCOPE_MISSING.
+   * Reasons: INVALID_FIELD, SCOPE_MISSING, KEY_SET_TOO_LARGE.
    * Callers: `ichor:keyset:watch`.
    *
    * @generated from rpc ichor.v1.DerivationService.GetKeySet

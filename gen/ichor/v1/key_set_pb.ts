@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ichor/v1/key_set.proto.
  */
 export const file_ichor_v1_key_set: GenFile = /*@__PURE__*/
-  fileDesc("ChZpY2hvci92MS9rZXlfc2V0LnByb3RvEghpY2hvci52MSKBAQoLQXVkaWVuY2VLZXkSEAoIYXVkaWVuY2UYASABKAkSEQoJbWFzdGVyX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAMSCwoDa2V5GAQgASgMEiwKCGVuZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLfAQoSV2F0Y2hLZXlTZXRSZXF1ZXN0EhEKCWF1ZGllbmNlcxgBIAMoCRIlCgZyZXN1bWUYAiADKAsyFS5pY2hvci52MS5SZXN1bWVQb2ludBIwCg1tYXhfc3RhbGVuZXNzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKCG9uX3N0YWxlGAQgASgOMhEuaWNob3IudjEuT25TdGFsZRIWCg5jbGllbnRfdmVyc2lvbhgFIAEoCRIgChhwcmV2aW91c19zdWJzY3JpcHRpb25faWQYBiABKAkiUAoLUmVzdW1lUG9pbnQSDAoEZmVlZBgBIAEoCRITCgtzdG9yZV9lcG9jaBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIMCgRoYXNoGAQgASgMIqYDChNXYXRjaEtleVNldFJlc3BvbnNlEioKCnN1YnNjcmliZWQYASABKAsyFC5pY2hvci52MS5TdWJzY3JpYmVkSAASMQoOc25hcHNob3RfYmVnaW4YAiABKAsyFy5pY2hvci52MS5TbmFwc2hvdEJlZ2luSAASMQoOc25hcHNob3RfaXRlbXMYAyABKAsyFy5pY2hvci52MS5TbmFwc2hvdEl0ZW1zSAASLQoMc25hcHNob3RfZW5kGAQgASgLMhUuaWNob3IudjEuU25hcHNob3RFbmRIABIgCgVkZWx0YRgFIAEoCzIPLmljaG9yLnYxLkRlbHRhSAASKAoJaGVhcnRiZWF0GAYgASgLMhMuaWNob3IudjEuSGVhcnRiZWF0SAASMwoPcmVzeW5jX3JlcXVpcmVkGAcgASgLMhguaWNob3IudjEuUmVzeW5jUmVxdWlyZWRIABIgCgVkcmFpbhgIIAEoCzIPLmljaG9yLnYxLkRyYWluSABCBwoFZXZlbnRKBAgOEA9KBAgPEBBSCXNpZ25hdHVyZVILZmVlZF9rZXlfaWQisAEKClN1YnNjcmliZWQSFwoPc3Vic2NyaXB0aW9uX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSNQoSaGVhcnRiZWF0X2ludGVydmFsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGFja19pbnRlcnZhbBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ1Cg1TbmFwc2hvdEJlZ2luEgwKBGZlZWQYASABKAkSEAoIcmV2aXNpb24YAiABKAMSEgoKbWFya19jb3VudBgDIAEoAxIbChNyZXZva2VkX3Rva2VuX2NvdW50GAQgASgDEhMKC3N0b3JlX2Vwb2NoGAUgASgJIkMKDVNuYXBzaG90SXRlbXMSDAoEZmVlZBgBIAEoCRIkCgVpdGVtcxgCIAEoCzIVLmljaG9yLnYxLktleVNldEl0ZW1zInYKC1NuYXBzaG90RW5kEgwKBGZlZWQYASABKAkSEAoIcmV2aXNpb24YAiABKAMSDAoEaGFzaBgDIAEoDBIOCgZkaWdlc3QYBCABKAwSKQoFYXNfb2YYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIq0BCgVEZWx0YRIMCgRmZWVkGAEgASgJEhUKDXByZXZfcmV2aXNpb24YAiABKAMSEAoIcmV2aXNpb24YAyABKAMSDAoEaGFzaBgEIAEoDBIOCgZkaWdlc3QYBSABKAwSKQoFYXNfb2YYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKBWl0ZW1zGAcgASgLMhUuaWNob3IudjEuS2V5U2V0SXRlbXMinwEKCUhlYXJ0YmVhdBIMCgRmZWVkGAEgASgJEhUKDXByZXZfcmV2aXNpb24YAiABKAMSEAoIcmV2aXNpb24YAyABKAMSDAoEaGFzaBgEIAEoDBIOCgZkaWdlc3QYBSABKAwSKQoFYXNfb2YYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmFja193YW50ZWQYByABKAgi0gIKC0tleVNldEl0ZW1zEhMKC21hcmtlZF9rZXlzGAEgASgMEg0KBW1hcmtzGAIgAygHEhYKDnJldm9rZWRfdG9rZW5zGAMgASgMEhgKEGZvcmdvdHRlbl90b2tlbnMYBCABKAwSMQoMc2lnbmluZ19rZXlzGAUgASgLMhsuaWNob3IudjEuUHVibGljU2lnbmluZ0tleXMSHAoPdGVuYW50X2Rpc2FibGVkGAYgASgISACIAQESMQoNaXNzdWVkX2JlZm9yZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoNYXVkaWVuY2Vfa2V5cxgIIAEoCzIWLmljaG9yLnYxLkF1ZGllbmNlS2V5cxIUCgxjaGFuZ2VkX2tleXMYCSABKAwSEAoIaW1wb3J0ZWQYCiABKAhCEgoQX3RlbmFudF9kaXNhYmxlZCI9ChFQdWJsaWNTaWduaW5nS2V5cxIoCgRrZXlzGAEgAygLMhouaWNob3IudjEuUHVibGljU2lnbmluZ0tleSJCChBQdWJsaWNTaWduaW5nS2V5EgsKA2tpZBgBIAEoCRINCgVzdGF0ZRgCIAEoCRISCgpwdWJsaWNfandrGAMgASgJIjMKDEF1ZGllbmNlS2V5cxIjCgRrZXlzGAEgAygLMhUuaWNob3IudjEuQXVkaWVuY2VLZXkiYAoOUmVzeW5jUmVxdWlyZWQSDAoEZmVlZBgBIAEoCRImCgZyZWFzb24YAiABKA4yFi5pY2hvci52MS5SZXN5bmNSZWFzb24SGAoQc25hcHNob3RfZm9sbG93cxgDIAEoCCI3CgVEcmFpbhIuCgtyZXRyeV9hZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJLChBBY2tLZXlTZXRSZXF1ZXN0EhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRIMCgRmZWVkGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIhMKEUFja0tleVNldFJlc3BvbnNlIsICCgpTdWJzY3JpYmVyEgoKAmlkGAEgASgJEg4KBmtleV9pZBgCIAEoCRIRCglzZXJ2ZXJfaWQYAyABKAkSDQoFZmVlZHMYBCADKAkSFgoOY2xpZW50X3ZlcnNpb24YBSABKAkSDwoHYWRkcmVzcxgGIAEoCRIwCg1tYXhfc3RhbGVuZXNzGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKCG9uX3N0YWxlGAggASgOMhEuaWNob3IudjEuT25TdGFsZRIvCgtjcmVhdGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJc2Vlbl90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hY2tlZF9yZXZpc2lvbhgLIAEoAyI/ChZMaXN0U3Vic2NyaWJlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIm8KF0xpc3RTdWJzY3JpYmVyc1Jlc3BvbnNlEikKC3N1YnNjcmliZXJzGAEgAygLMhQuaWNob3IudjEuU3Vic2NyaWJlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMqXwoHT25TdGFsZRIYChRPTl9TVEFMRV9VTlNQRUNJRklFRBAAEhEKDU9OX1NUQUxFX0RFTlkQARISCg5PTl9TVEFMRV9BTExPVxACEhMKD09OX1NUQUxFX09OTElORRADKqABCgxSZXN5bmNSZWFzb24SHQoZUkVTWU5DX1JFQVNPTl9VTlNQRUNJRklFRBAAEhsKF1JFU1lOQ19SRUFTT05fQ09NUEFDVEVEEAESHwobUkVTWU5DX1JFQVNPTl9PVEhFUl9ISVNUT1JZEAISFwoTUkVTWU5DX1JFQVNPTl9BSEVBRBADEhoKFlJFU1lOQ19SRUFTT05fVE9PX1NMT1cQBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChZpY2hvci92MS9rZXlfc2V0LnByb3RvEghpY2hvci52MSKBAQoLQXVkaWVuY2VLZXkSEAoIYXVkaWVuY2UYASABKAkSEQoJbWFzdGVyX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAMSCwoDa2V5GAQgASgMEiwKCGVuZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLfAQoSV2F0Y2hLZXlTZXRSZXF1ZXN0EhEKCWF1ZGllbmNlcxgBIAMoCRIlCgZyZXN1bWUYAiADKAsyFS5pY2hvci52MS5SZXN1bWVQb2ludBIwCg1tYXhfc3RhbGVuZXNzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKCG9uX3N0YWxlGAQgASgOMhEuaWNob3IudjEuT25TdGFsZRIWCg5jbGllbnRfdmVyc2lvbhgFIAEoCRIgChhwcmV2aW91c19zdWJzY3JpcHRpb25faWQYBiABKAkiUAoLUmVzdW1lUG9pbnQSDAoEZmVlZBgBIAEoCRITCgtzdG9yZV9lcG9jaBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIMCgRoYXNoGAQgASgMIqYDChNXYXRjaEtleVNldFJlc3BvbnNlEioKCnN1YnNjcmliZWQYASABKAsyFC5pY2hvci52MS5TdWJzY3JpYmVkSAASMQoOc25hcHNob3RfYmVnaW4YAiABKAsyFy5pY2hvci52MS5TbmFwc2hvdEJlZ2luSAASMQoOc25hcHNob3RfaXRlbXMYAyABKAsyFy5pY2hvci52MS5TbmFwc2hvdEl0ZW1zSAASLQoMc25hcHNob3RfZW5kGAQgASgLMhUuaWNob3IudjEuU25hcHNob3RFbmRIABIgCgVkZWx0YRgFIAEoCzIPLmljaG9yLnYxLkRlbHRhSAASKAoJaGVhcnRiZWF0GAYgASgLMhMuaWNob3IudjEuSGVhcnRiZWF0SAASMwoPcmVzeW5jX3JlcXVpcmVkGAcgASgLMhguaWNob3IudjEuUmVzeW5jUmVxdWlyZWRIABIgCgVkcmFpbhgIIAEoCzIPLmljaG9yLnYxLkRyYWluSABCBwoFZXZlbnRKBAgOEA9KBAgPEBBSCXNpZ25hdHVyZVILZmVlZF9rZXlfaWQisAEKClN1YnNjcmliZWQSFwoPc3Vic2NyaXB0aW9uX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSNQoSaGVhcnRiZWF0X2ludGVydmFsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGFja19pbnRlcnZhbBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ1Cg1TbmFwc2hvdEJlZ2luEgwKBGZlZWQYASABKAkSEAoIcmV2aXNpb24YAiABKAMSEgoKbWFya19jb3VudBgDIAEoAxIbChNyZXZva2VkX3Rva2VuX2NvdW50GAQgASgDEhMKC3N0b3JlX2Vwb2NoGAUgASgJIkMKDVNuYXBzaG90SXRlbXMSDAoEZmVlZBgBIAEoCRIkCgVpdGVtcxgCIAEoCzIVLmljaG9yLnYxLktleVNldEl0ZW1zInYKC1NuYXBzaG90RW5kEgwKBGZlZWQYASABKAkSEAoIcmV2aXNpb24YAiABKAMSDAoEaGFzaBgDIAEoDBIOCgZkaWdlc3QYBCABKAwSKQoFYXNfb2YYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrIBCgxGZWVkU25hcHNob3QSDAoEZmVlZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoAxITCgtzdG9yZV9lcG9jaBgDIAEoCRIMCgRoYXNoGAQgASgMEg4KBmRpZ2VzdBgFIAEoDBIpCgVhc19vZhgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoFaXRlbXMYByABKAsyFS5pY2hvci52MS5LZXlTZXRJdGVtcyKtAQoFRGVsdGESDAoEZmVlZBgBIAEoCRIVCg1wcmV2X3JldmlzaW9uGAIgASgDEhAKCHJldmlzaW9uGAMgASgDEgwKBGhhc2gYBCABKAwSDgoGZGlnZXN0GAUgASgMEikKBWFzX29mGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVpdGVtcxgHIAEoCzIVLmljaG9yLnYxLktleVNldEl0ZW1zIp8BCglIZWFydGJlYXQSDAoEZmVlZBgBIAEoCRIVCg1wcmV2X3JldmlzaW9uGAIgASgDEhAKCHJldmlzaW9uGAMgASgDEgwKBGhhc2gYBCABKAwSDgoGZGlnZXN0GAUgASgMEikKBWFzX29mGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgphY2tfd2FudGVkGAcgASgIItICCgtLZXlTZXRJdGVtcxITCgttYXJrZWRfa2V5cxgBIAEoDBINCgVtYXJrcxgCIAMoBxIWCg5yZXZva2VkX3Rva2VucxgDIAEoDBIYChBmb3Jnb3R0ZW5fdG9rZW5zGAQgASgMEjEKDHNpZ25pbmdfa2V5cxgFIAEoCzIbLmljaG9yLnYxLlB1YmxpY1NpZ25pbmdLZXlzEhwKD3RlbmFudF9kaXNhYmxlZBgGIAEoCEgAiAEBEjEKDWlzc3VlZF9iZWZvcmUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KDWF1ZGllbmNlX2tleXMYCCABKAsyFi5pY2hvci52MS5BdWRpZW5jZUtleXMSFAoMY2hhbmdlZF9rZXlzGAkgASgMEhAKCGltcG9ydGVkGAogASgIQhIKEF90ZW5hbnRfZGlzYWJsZWQiPQoRUHVibGljU2lnbmluZ0tleXMSKAoEa2V5cxgBIAMoCzIaLmljaG9yLnYxLlB1YmxpY1NpZ25pbmdLZXkiQgoQUHVibGljU2lnbmluZ0tleRILCgNraWQYASABKAkSDQoFc3RhdGUYAiABKAkSEgoKcHVibGljX2p3axgDIAEoCSIzCgxBdWRpZW5jZUtleXMSIwoEa2V5cxgBIAMoCzIVLmljaG9yLnYxLkF1ZGllbmNlS2V5ImAKDlJlc3luY1JlcXVpcmVkEgwKBGZlZWQYASABKAkSJgoGcmVhc29uGAIgASgOMhYuaWNob3IudjEuUmVzeW5jUmVhc29uEhgKEHNuYXBzaG90X2ZvbGxvd3MYAyABKAgiNwoFRHJhaW4SLgoLcmV0cnlfYWZ0ZXIYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iSwoQQWNrS2V5U2V0UmVxdWVzdBIXCg9zdWJzY3JpcHRpb25faWQYASABKAkSDAoEZmVlZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyITChFBY2tLZXlTZXRSZXNwb25zZSLCAgoKU3Vic2NyaWJlchIKCgJpZBgBIAEoCRIOCgZrZXlfaWQYAiABKAkSEQoJc2VydmVyX2lkGAMgASgJEg0KBWZlZWRzGAQgAygJEhYKDmNsaWVudF92ZXJzaW9uGAUgASgJEg8KB2FkZHJlc3MYBiABKAkSMAoNbWF4X3N0YWxlbmVzcxgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIjCghvbl9zdGFsZRgIIAEoDjIRLmljaG9yLnYxLk9uU3RhbGUSLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXNlZW5fdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOYWNrZWRfcmV2aXNpb24YCyABKAMiPwoWTGlzdFN1YnNjcmliZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJvChdMaXN0U3Vic2NyaWJlcnNSZXNwb25zZRIpCgtzdWJzY3JpYmVycxgBIAMoCzIULmljaG9yLnYxLlN1YnNjcmliZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDKl8KB09uU3RhbGUSGAoUT05fU1RBTEVfVU5TUEVDSUZJRUQQABIRCg1PTl9TVEFMRV9ERU5ZEAESEgoOT05fU1RBTEVfQUxMT1cQAhITCg9PTl9TVEFMRV9PTkxJTkUQAyqgAQoMUmVzeW5jUmVhc29uEh0KGVJFU1lOQ19SRUFTT05fVU5TUEVDSUZJRUQQABIbChdSRVNZTkNfUkVBU09OX0NPTVBBQ1RFRBABEh8KG1JFU1lOQ19SRUFTT05fT1RIRVJfSElTVE9SWRACEhcKE1JFU1lOQ19SRUFTT05fQUhFQUQQAxIaChZSRVNZTkNfUkVBU09OX1RPT19TTE9XEARiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * AudienceKey is the root key of one audience's macaroons. Whoever holds it can verify and make them.
@@ -424,6 +424,69 @@ export const SnapshotEndSchema: GenMessage<SnapshotEnd> = /*@__PURE__*/
   messageDesc(file_ichor_v1_key_set, 7);
 
 /**
+ * FeedSnapshot is a whole feed as of a moment.
+ *
+ * @generated from message ichor.v1.FeedSnapshot
+ */
+export type FeedSnapshot = Message<"ichor.v1.FeedSnapshot"> & {
+  /**
+   * `public`, or `aud:` and the audience.
+   *
+   * @generated from field: string feed = 1;
+   */
+  feed: string;
+
+  /**
+   * Revision of the store that it is as of.
+   *
+   * @generated from field: int64 revision = 2;
+   */
+  revision: bigint;
+
+  /**
+   * Id of the store's history; see SnapshotBegin.
+   *
+   * @generated from field: string store_epoch = 3;
+   */
+  storeEpoch: string;
+
+  /**
+   * Hash of the store's log at that revision, 32 bytes.
+   *
+   * @generated from field: bytes hash = 4;
+   */
+  hash: Uint8Array;
+
+  /**
+   * Digest of the items, 32 bytes; see KeySetItems.
+   *
+   * @generated from field: bytes digest = 5;
+   */
+  digest: Uint8Array;
+
+  /**
+   * As Heartbeat.as_of: what is older than the caller allows must not be used.
+   *
+   * @generated from field: google.protobuf.Timestamp as_of = 6;
+   */
+  asOf?: Timestamp | undefined;
+
+  /**
+   * At most 32 768 marks and revoked tokens: who has more is followed by WatchKeySet.
+   *
+   * @generated from field: ichor.v1.KeySetItems items = 7;
+   */
+  items?: KeySetItems | undefined;
+};
+
+/**
+ * Describes the message ichor.v1.FeedSnapshot.
+ * Use `create(FeedSnapshotSchema)` to create a new message.
+ */
+export const FeedSnapshotSchema: GenMessage<FeedSnapshot> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_key_set, 8);
+
+/**
  * Delta is a change of a feed.
  *
  * @generated from message ichor.v1.Delta
@@ -485,7 +548,7 @@ export type Delta = Message<"ichor.v1.Delta"> & {
  * Use `create(DeltaSchema)` to create a new message.
  */
 export const DeltaSchema: GenMessage<Delta> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 8);
+  messageDesc(file_ichor_v1_key_set, 9);
 
 /**
  * Heartbeat says that nothing else has changed in a feed, and as of when.
@@ -549,7 +612,7 @@ export type Heartbeat = Message<"ichor.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 9);
+  messageDesc(file_ichor_v1_key_set, 10);
 
 /**
  * KeySetItems are items of a feed, as values of afterwards. Ids are packed, 16 bytes each (the UUID of the TypeID), never
@@ -638,7 +701,7 @@ export type KeySetItems = Message<"ichor.v1.KeySetItems"> & {
  * Use `create(KeySetItemsSchema)` to create a new message.
  */
 export const KeySetItemsSchema: GenMessage<KeySetItems> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 10);
+  messageDesc(file_ichor_v1_key_set, 11);
 
 /**
  * PublicSigningKeys are the published keys of a tenant's JWTs.
@@ -659,7 +722,7 @@ export type PublicSigningKeys = Message<"ichor.v1.PublicSigningKeys"> & {
  * Use `create(PublicSigningKeysSchema)` to create a new message.
  */
 export const PublicSigningKeysSchema: GenMessage<PublicSigningKeys> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 11);
+  messageDesc(file_ichor_v1_key_set, 12);
 
 /**
  * PublicSigningKey is a key that JWTs are checked with.
@@ -694,7 +757,7 @@ export type PublicSigningKey = Message<"ichor.v1.PublicSigningKey"> & {
  * Use `create(PublicSigningKeySchema)` to create a new message.
  */
 export const PublicSigningKeySchema: GenMessage<PublicSigningKey> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 12);
+  messageDesc(file_ichor_v1_key_set, 13);
 
 /**
  * AudienceKeys are the root keys of an audience's macaroons.
@@ -715,7 +778,7 @@ export type AudienceKeys = Message<"ichor.v1.AudienceKeys"> & {
  * Use `create(AudienceKeysSchema)` to create a new message.
  */
 export const AudienceKeysSchema: GenMessage<AudienceKeys> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 13);
+  messageDesc(file_ichor_v1_key_set, 14);
 
 /**
  * ResyncRequired says that what the client has of a feed can't be brought up to date.
@@ -750,7 +813,7 @@ export type ResyncRequired = Message<"ichor.v1.ResyncRequired"> & {
  * Use `create(ResyncRequiredSchema)` to create a new message.
  */
 export const ResyncRequiredSchema: GenMessage<ResyncRequired> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 14);
+  messageDesc(file_ichor_v1_key_set, 15);
 
 /**
  * Drain says that the server stops. Subscribe again, at any server.
@@ -771,7 +834,7 @@ export type Drain = Message<"ichor.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 15);
+  messageDesc(file_ichor_v1_key_set, 16);
 
 /**
  * AckKeySetRequest says how far a feed was applied.
@@ -806,7 +869,7 @@ export type AckKeySetRequest = Message<"ichor.v1.AckKeySetRequest"> & {
  * Use `create(AckKeySetRequestSchema)` to create a new message.
  */
 export const AckKeySetRequestSchema: GenMessage<AckKeySetRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 16);
+  messageDesc(file_ichor_v1_key_set, 17);
 
 /**
  * AckKeySetResponse is empty.
@@ -821,7 +884,7 @@ export type AckKeySetResponse = Message<"ichor.v1.AckKeySetResponse"> & {
  * Use `create(AckKeySetResponseSchema)` to create a new message.
  */
 export const AckKeySetResponseSchema: GenMessage<AckKeySetResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 17);
+  messageDesc(file_ichor_v1_key_set, 18);
 
 /**
  * Subscriber is who follows a key set.
@@ -912,7 +975,7 @@ export type Subscriber = Message<"ichor.v1.Subscriber"> & {
  * Use `create(SubscriberSchema)` to create a new message.
  */
 export const SubscriberSchema: GenMessage<Subscriber> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 18);
+  messageDesc(file_ichor_v1_key_set, 19);
 
 /**
  * ListSubscribersRequest asks who follows the key set of the tenant.
@@ -940,7 +1003,7 @@ export type ListSubscribersRequest = Message<"ichor.v1.ListSubscribersRequest"> 
  * Use `create(ListSubscribersRequestSchema)` to create a new message.
  */
 export const ListSubscribersRequestSchema: GenMessage<ListSubscribersRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 19);
+  messageDesc(file_ichor_v1_key_set, 20);
 
 /**
  * ListSubscribersResponse is one page.
@@ -975,7 +1038,7 @@ export type ListSubscribersResponse = Message<"ichor.v1.ListSubscribersResponse"
  * Use `create(ListSubscribersResponseSchema)` to create a new message.
  */
 export const ListSubscribersResponseSchema: GenMessage<ListSubscribersResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 20);
+  messageDesc(file_ichor_v1_key_set, 21);
 
 /**
  * OnStale is what a verifier does while its knowledge is older than its limit; told so that operators see it.
