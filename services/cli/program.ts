@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { configFileVariable } from "../config/settings.ts";
 import { describeCallError, isCallError } from "./call-error.ts";
+import { addDoctorCommand } from "./doctor.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { addKeysCommands } from "./keys.ts";
 import { addManyKeysCommands } from "./keys-many.ts";
@@ -35,6 +36,7 @@ export async function runCommandLine(args: readonly string[], given: CliIo): Pro
   addTenantsCommands(program, io);
   addSecretsCommands(program, io);
   addStoreCommands(program, io);
+  addDoctorCommand(program, io);
   try {
     await program.parseAsync(args, { from: "user" });
     return exitStatus.ok;

@@ -59,7 +59,8 @@ export async function migrateServer(session: ServerSession, run: MigrationRun): 
   });
 }
 
-async function recordedOf(session: ServerSession): Promise<readonly RecordedMigration[]> {
+/** What the database says of the migrations that it has had. */
+export async function recordedOf(session: ServerSession): Promise<readonly RecordedMigration[]> {
   if (!(await session.tables()).includes("_prisma_migrations")) return [];
   const rows = await session.rows<{ name: string; checksum: string; unfinished: number | bigint }>(
     `SELECT migration_name AS name, checksum, CASE WHEN finished_at IS NULL THEN 1 ELSE 0 END AS unfinished

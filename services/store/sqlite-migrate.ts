@@ -40,10 +40,12 @@ export async function migrateSqlite(connections: SqliteConnections, run: Migrati
 }
 
 function pendingOf(connection: Database.Database, known: readonly Migration[]): readonly Migration[] {
-  return pendingMigrations(known, hasTable(connection, "_prisma_migrations") ? recordedMigrations(connection) : []);
+  return pendingMigrations(known, recordedOfFile(connection));
 }
 
-function recordedMigrations(connection: Database.Database): readonly RecordedMigration[] {
+/** What the file says of the migrations that it has had. */
+export function recordedOfFile(connection: Database.Database): readonly RecordedMigration[] {
+  if (!hasTable(connection, "_prisma_migrations")) return [];
   const rows = connection
     .prepare<[], { name: string; checksum: string; finished: number | bigint }>(
       `SELECT migration_name AS name, checksum, finished_at IS NOT NULL AS finished

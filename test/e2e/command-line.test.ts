@@ -91,3 +91,20 @@ describe("ichor migrate", () => {
     expect(migrate()).toBe("the schema was up to date\n");
   });
 });
+
+describe("ichor doctor", () => {
+  it("tells by its status whether something is wrong, beside a running server", () => {
+    const { status, stdout } = ichor(["--json", "doctor"]);
+    expect(status).toBe(0);
+    const { findings } = JSON.parse(stdout);
+    expect(findings).toContainEqual({ name: "servers", status: "ok", message: "1 of them follows the log" });
+    const nowhere = runIchor(["doctor"], { cwd: folder.path, env: { ICHOR_DATA_DIR: `${folder.path}/nowhere` } });
+    expect(nowhere).toEqual({
+      status: 1,
+      stderr: "",
+      stdout: expect.stringMatching(
+        /^OK {4}data_dir: [\s\S]*\nFAIL {2}store: .*doesn't exist\n {6}see ICHOR_DATABASE_URL/,
+      ),
+    });
+  });
+});

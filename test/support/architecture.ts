@@ -26,7 +26,20 @@ const handler: Boundary = { values: ["core", "wire", "verification", "mutation",
 export const boundaries: Readonly<Record<string, Boundary>> = {
   main: { values: ["cli", "app", "config", "core"] },
   cli: {
-    values: ["app", "store-work", "client", "config", "core", "durable-file", "http", "verifier", "wire", ...ports],
+    values: [
+      "app",
+      "store-work",
+      "diagnose",
+      "doctor",
+      "client",
+      "config",
+      "core",
+      "durable-file",
+      "http",
+      "verifier",
+      "wire",
+      ...ports,
+    ],
     types: ["rpc"],
   },
   app: {
@@ -53,6 +66,8 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   },
   "key-set-stream": { values: ["core", "derivation", ...ports] },
   "observe-app": { values: ["core"], types: ["derivation", "telemetry", "verification", ...ports] },
+  diagnose: { values: ["config", "core", "doctor", "http", ...ports] },
+  doctor: { values: ["core", ...ports] },
   "store-work": { values: ["core", ...ports] },
   "periodic-work": { values: ["mutation", ...ports] },
   bootstrap: { values: ["core", "durable-file", ...ports] },
@@ -84,6 +99,7 @@ const composition = [
   "services/key-set-stream.ts",
   "services/store-work.ts",
   "services/periodic-work.ts",
+  "services/diagnose.ts",
 ];
 /** The one library of core: it computes, too. */
 const librariesOfCore = ["jose"];
