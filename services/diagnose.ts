@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { pingRedis } from "./changes/ping-redis.ts";
-import type { ServerConfig } from "./config.ts";
+import type { ServerConfig } from "./config/server-config.ts";
 import { examineContents } from "./doctor/examine-contents.ts";
 import { examineDataDir, examineMasterKeyFile, examineRootKeyFile, examineTls } from "./doctor/examine-files.ts";
 import { examineSecrets } from "./doctor/examine-secrets.ts";

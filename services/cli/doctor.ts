@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Command } from "commander";
-import { loadServerConfig } from "../config.ts";
+import { readServerConfig } from "../config/server-config.ts";
 import type { Finding } from "../doctor/finding.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { onOneLine } from "./print.ts";
@@ -16,7 +16,7 @@ export function addDoctorCommand(program: Command, io: CliIo): void {
 /** Status 1 if something doesn't work; warnings alone are no failure. */
 async function doctor(json: boolean, { env, stdout }: CliIo): Promise<void> {
   const { diagnose } = await import("../diagnose.ts");
-  const findings = await diagnose(loadServerConfig(env), { now: Date.now, random: randomBytes });
+  const findings = await diagnose(await readServerConfig(env), { now: Date.now, random: randomBytes });
   const lines = json ? [JSON.stringify({ findings })] : findings.flatMap(linesOf);
   stdout.write(`${lines.join("\n")}\n`);
   if (findings.some(({ status }) => status === "fail")) throw new CommandEnd(exitStatus.no);

@@ -3,7 +3,7 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { buildApp } from "../../services/app.ts";
-import { loadServerConfig } from "../../services/config.ts";
+import { loadServerConfig } from "../../services/config/server-config.ts";
 import { diagnose } from "../../services/diagnose.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { createTestDatabase } from "../support/databases.ts";
