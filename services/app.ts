@@ -2,6 +2,7 @@ import { mkdirSync, statSync } from "node:fs";
 import type { MeterProvider } from "@opentelemetry/api";
 import { adminService } from "./admin/service.ts";
 import { bootstrap } from "./bootstrap.ts";
+import { jitteredDelayMs } from "./changes/reconnect-delay.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
@@ -23,7 +24,7 @@ import { Keyring } from "./keyring/keyring.ts";
 import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
 import { loadPeppers } from "./keyring/peppers.ts";
 import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
-import { LocalLimiter } from "./limits/local-limiter.ts";
+import { openLimits } from "./limits/open-limits.ts";
 import { findTenant } from "./mutation/find-tenant.ts";
 import { countDerived, countVerifications, observeApp } from "./observe-app.ts";
 import { startPeriodicWork } from "./periodic-work.ts";
@@ -183,10 +184,13 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       someSealed: () => peppers.someSealed(),
     };
     const use = new UseRecorder({ store, now, schedule, log });
-    const limiter = new LocalLimiter(now);
+    const limits = openLimits({
+      ...{ redisUrl: config.redisUrl, now, reconnectDelayMs: jitteredDelayMs, log },
+      onAlone: (alone) => readiness.degrade("shared_limits", alone),
+    });
     const verification = {
       records,
-      limiter,
+      limiter: limits.keys,
       freshness: tail,
       peppers: ring,
       rebindSecret: rebindSecret({ store, peppers: ring, forgetKey: (id) => records.forgetKey(id), log }),
@@ -204,14 +208,14 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       getTenant: async (id: TenantId) => (await records.tenant(id, false)).value,
       getTenantBySlug: (slug: string) => store.getTenantBySlug(slug),
     };
-    observeApp(metrics, { store, tail, records, use, hub: stream.hub });
+    observeApp(metrics, { store, tail, records, use, hub: stream.hub, limits });
     const logged = logCalls(log);
     const measured = measureCalls(metrics);
     const pipeline = createPipeline({
       authenticate: (presentedCredential, { peerAddress }, holder) =>
         authenticate(presentedCredential, peerAddress, holder),
       resolveTenant: async (idOrSlug) => (await findTenant(cachedTenants, idOrSlug)).id,
-      limitCaller: limitCaller(limiter, now),
+      limitCaller: limitCaller(limits.keys, now),
       isDraining: () => readiness.draining,
       record: (call) => {
         logged(call);
@@ -264,6 +268,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
         await stream.stop();
         await use.stop();
         await wakeUps.close();
+        limits.close();
         await tail.stop();
         await store.close();
       },

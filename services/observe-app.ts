@@ -2,6 +2,7 @@ import type { Tail } from "./changes/tail.ts";
 import type { TokenFormat } from "./core/api-key.ts";
 import type { Verification } from "./core/verification-outcome.ts";
 import type { KeySetHub } from "./derivation/key-set-hub.ts";
+import type { Limits } from "./limits/open-limits.ts";
 import type { Store } from "./store/port.ts";
 import type { Metrics } from "./telemetry/metrics.ts";
 import type { RecordCache } from "./verification/record-cache.ts";
@@ -14,10 +15,11 @@ export interface ObservedParts {
   readonly records: RecordCache;
   readonly use: UseRecorder;
   readonly hub: KeySetHub;
+  readonly limits: Pick<Limits, "shared">;
 }
 
 /** Lets metrics read what the parts of a server count and keep anyway. */
-export function observeApp(metrics: Metrics, { store, tail, records, use, hub }: ObservedParts): void {
+export function observeApp(metrics: Metrics, { store, tail, records, use, hub, limits }: ObservedParts): void {
   const commits = metrics.count("ichor.store.commits", {});
   store.onCommit(() => void commits.value++);
 
@@ -39,6 +41,11 @@ export function observeApp(metrics: Metrics, { store, tail, records, use, hub }:
   metrics.observe("ichor.use.waiting", {}, () => use.waitingKeys);
   for (const outcome of ["ok", "failed"] as const)
     metrics.observe("ichor.use.flushes", { "ichor.outcome": outcome }, () => use.flushes[outcome]);
+
+  metrics.observe("ichor.limits.shared", {}, () => {
+    const shared = limits.shared();
+    return shared === undefined ? undefined : Number(shared);
+  });
 
   metrics.observe("ichor.stream.subscribers", {}, () => hub.subscribers.size);
   metrics.observe("ichor.stream.messages", {}, () => hub.tally.messages);

@@ -54,7 +54,7 @@ export const serverSettings = {
   redisUrl: setting(
     redisUrl,
     "none",
-    "Redis through which servers of one store wake each other: `redis://` or, with TLS, `rediss://`.",
+    "Redis through which servers of one store wake each other and share rate limits: `redis://` or, with TLS, `rediss://`.",
   ),
   wakeUps: setting(
     onOff,

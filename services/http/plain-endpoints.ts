@@ -22,19 +22,22 @@ export type PlainEndpoints = Readonly<Record<string, PlainEndpoint>>;
 /** Tells what keeps the server from taking calls; see rpc/readiness.ts. */
 export interface ReadinessReport {
   reasons(): readonly string[];
+  degraded(): readonly string[];
 }
 
 /**
  * `/livez`: the process answers. `/readyz`: 200 if it takes calls, else 503 with the reasons, which tell no more than
- * that the server drains or lacks its store.
+ * that the server drains or lacks its store. `degraded` says what works less well, as limits that aren't shared.
  */
 export function probeEndpoints(readiness: ReadinessReport): PlainEndpoints {
   return {
     "/livez": () => ({ status: 200, headers: noStore, body: { status: "alive" } }),
     "/readyz": () => {
       const reasons = readiness.reasons();
-      if (reasons.length === 0) return { status: 200, headers: noStore, body: { status: "ready" } };
-      return { status: 503, headers: noStore, body: { status: "not ready", reasons } };
+      const degraded = readiness.degraded();
+      const detail = degraded.length > 0 && { degraded };
+      if (reasons.length === 0) return { status: 200, headers: noStore, body: { status: "ready", ...detail } };
+      return { status: 503, headers: noStore, body: { status: "not ready", reasons, ...detail } };
     },
   };
 }

@@ -4,6 +4,10 @@ export interface Readiness {
   reasons(): readonly string[];
   /** Notes that something keeps the server from taking calls, or no longer does. */
   set(reason: string, holds: boolean): void;
+  /** What works less well than it should, as `shared_limits`, and keeps the server from nothing. */
+  degraded(): readonly string[];
+  /** Notes that something works less well, or no longer does. */
+  degrade(what: string, holds: boolean): void;
   /** Says for good that the server is shutting down: the reason `draining`. */
   drain(): void;
   readonly draining: boolean;
@@ -18,6 +22,7 @@ export interface Readiness {
 /** A server that is ready until it is told otherwise. */
 export function createReadiness(): Readiness {
   const reasons = new Set<string>();
+  const degraded = new Set<string>();
   const waiting = new Set<() => void>();
   const drained = new AbortController();
   let version = 0;
@@ -33,6 +38,8 @@ export function createReadiness(): Readiness {
   return {
     reasons: () => [...reasons],
     set,
+    degraded: () => [...degraded],
+    degrade: (what, holds) => void (holds ? degraded.add(what) : degraded.delete(what)),
     drain: () => {
       set("draining", true);
       drained.abort(new Error("the server is shutting down"));

@@ -114,6 +114,12 @@ export const instruments = {
     help: "Changing transactions that were committed here.",
     attributes: [],
   },
+  "ichor.limits.shared": {
+    kind: "gauge",
+    unit: "1",
+    help: "1 while rate limits are shared by Redis, 0 while this server keeps them alone although Redis is set.",
+    attributes: [],
+  },
   "ichor.periodic.runs": {
     kind: "counter",
     unit: "{run}",

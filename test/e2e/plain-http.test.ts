@@ -35,6 +35,14 @@ describe("/livez and /readyz", () => {
     }
   });
 
+  it("tell what works less well, without keeping calls away", async () => {
+    server.readiness.degrade("shared_limits", true);
+    const ready = await get("/readyz");
+    server.readiness.degrade("shared_limits", false);
+    expect([ready.status, await ready.json()]).toEqual([200, { status: "ready", degraded: ["shared_limits"] }]);
+    expect(await (await get("/readyz")).json()).toEqual({ status: "ready" });
+  });
+
   it("answer HEAD without a body, and refuse to be written to", async () => {
     const head = await get("/livez", { method: "HEAD" });
     expect([head.status, await head.text()]).toEqual([200, ""]);

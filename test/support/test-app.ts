@@ -26,11 +26,18 @@ export interface TestApp {
 
 const silent = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Starts one; close it after. `on`: a second server on the store of another, with a clock of its own. */
-export async function startTestApp(deps: Partial<AppDeps> = {}, on?: TestApp): Promise<TestApp> {
+/**
+ * Starts one; close it after. `on`: a second server on the store of another, with a clock of its own; `settings`: others
+ * than the default ones, as variables.
+ */
+export async function startTestApp(
+  deps: Partial<AppDeps> = {},
+  on?: TestApp,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<TestApp> {
   const folder = on ? { path: on.dataDir, remove: () => {} } : temporaryFolder("app");
   const clock = new FakeClock();
-  const config = loadServerConfig({ ICHOR_DATA_DIR: folder.path });
+  const config = loadServerConfig({ ...settings, ICHOR_DATA_DIR: folder.path });
   const app = await buildApp(config, {
     now: clock.now,
     random: randomBytes,

@@ -1,0 +1,47 @@
+import type { RateLimiter } from "./limiter-port.ts";
+import { LocalLimiter } from "./local-limiter.ts";
+import { RedisLevels } from "./redis-levels.ts";
+import { SharedLimiter } from "./shared-limiter.ts";
+
+export interface LimitsDeps {
+  /** Where servers of one store count together; undefined: each counts alone. May hold a password. */
+  readonly redisUrl: string | undefined;
+  /** Ms since the epoch. */
+  readonly now: () => number;
+  readonly reconnectDelayMs: (failures: number) => number;
+  /** Told whether this server counts alone although it shouldn't; at the start it does. */
+  readonly onAlone: (alone: boolean) => void;
+  readonly log: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+  };
+}
+
+export interface Limits {
+  readonly keys: RateLimiter;
+  /** Whether uses are counted with the other servers; undefined: no way to do so is set. */
+  shared(): boolean | undefined;
+  close(): void;
+}
+
+/** Counts uses, in Redis if it is named. Doesn't wait for it. */
+export function openLimits({ redisUrl, now, reconnectDelayMs, onAlone, log }: LimitsDeps): Limits {
+  const local = new LocalLimiter(now);
+  if (redisUrl === undefined) return { keys: local, shared: () => undefined, close() {} };
+  onAlone(true);
+  const levels = new RedisLevels({
+    url: redisUrl,
+    reconnectDelayMs,
+    listener: {
+      shared() {
+        onAlone(false);
+        log.info({}, "rate limits are shared");
+      },
+      alone(err) {
+        onAlone(true);
+        log.warn({ err }, "Redis is lost: this server keeps rate limits alone meanwhile");
+      },
+    },
+  });
+  return { keys: new SharedLimiter(levels, local, now), shared: () => levels.works, close: () => levels.close() };
+}
