@@ -53,7 +53,8 @@ export function lookupCredentials(deps: AdminDeps): Unary<typeof method> {
 }
 
 /** A verification that asks for nothing and counts as no use: who reports a credential doesn't use it. */
-async function lookUp(deps: AdminDeps, { tenantId, ...call }: Call, text: string): Promise<Found> {
+async function lookUp(deps: AdminDeps, call: Call, text: string): Promise<Found> {
+  const { tenantId } = call;
   const demand = { requiredScopes: [], context: {} };
   const options = { tenantId, demand, minRevision: 0n, noCache: false, call, asReport: true };
   const { kind, key } = await deps.verifyPresented(text, options);

@@ -4,6 +4,7 @@ import type {
   VerifyCredentialRequestSchema,
   VerifyCredentialResponseSchema,
 } from "../../gen/ichor/v1/verification_pb.ts";
+import { after, type Eventual } from "../core/eventual.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import type { Call, Unary } from "../rpc/call.ts";
 import { checkVerification, costOf, demandOf, verificationToProto } from "../wire/verification.ts";
@@ -17,7 +18,7 @@ type Response = MessageInitShape<typeof VerifyCredentialResponseSchema>;
 
 /** VerifyCredential: whether a credential is authentic and allows a request. "No" is an answer. */
 export function verifyCredential(deps: VerifyDeps): Unary<typeof AdminService.method.verifyCredential> {
-  return async (request, call) => {
+  return (request, call) => {
     const violations = new FieldViolations();
     checkVerification(violations, request, "");
     violations.throwIfAny();
@@ -46,16 +47,18 @@ export function batchVerifyCredentials(deps: VerifyDeps): Unary<typeof AdminServ
   };
 }
 
-async function verify(deps: VerifyDeps, request: Request, call: Call): Promise<Response> {
+function verify(deps: VerifyDeps, request: Request, call: Call): Eventual<Response> {
   const { credential, minRevision, noCache } = request;
-  const verification = await deps.verifyPresented(credential, {
+  const options = {
     tenantId: call.tenantId,
     demand: demandOf(request),
     minRevision,
     noCache,
     cost: costOf(request),
     call,
+  };
+  return after(deps.verifyPresented(credential, options), (verification) => {
+    deps.countVerification(verification);
+    return verificationToProto(verification);
   });
-  deps.countVerification(verification);
-  return verificationToProto(verification);
 }

@@ -4,8 +4,7 @@ import { isAudience } from "./audience.ts";
 export const rootScope = "ichor:*";
 
 const scopeLengthMax = 512;
-const segmentsMax = 16;
-const segmentPattern = /^[A-Za-z0-9._~/@+-]{1,128}$/;
+const scopePattern = /^[A-Za-z0-9._~/@+-]{1,128}(?::[A-Za-z0-9._~/@+-]{1,128}){0,15}$/;
 /** Before the audience in the permission to verify, and so to be given the audience key, for it. */
 export const audienceScope = "ichor:verify:aud:";
 
@@ -17,8 +16,7 @@ export const audienceScope = "ichor:verify:aud:";
 export function isScope(text: string): boolean {
   if (text.length > scopeLengthMax) return false;
   if (text.startsWith(audienceScope)) return isAudience(text.slice(audienceScope.length));
-  const segments = text.split(":");
-  return segments.length <= segmentsMax && segments.every((segment) => segmentPattern.test(segment));
+  return scopePattern.test(text);
 }
 
 /**

@@ -18,6 +18,9 @@ export function createHttp1Server(
 ): Http1Server {
   const sockets = new Set<Socket>();
   const answering = new Set<ServerResponse>();
+  function forget(this: ServerResponse): void {
+    answering.delete(this);
+  }
   let draining = false;
 
   const server = createServer(
@@ -30,7 +33,7 @@ export function createHttp1Server(
     },
     (request, response) => {
       answering.add(response);
-      response.once("close", () => answering.delete(response));
+      response.on("close", forget);
       if (draining) response.shouldKeepAlive = false;
       if (hasRepeatedHeader(request.rawHeaders)) return refuseRepeatedHeader(response);
       if (!fastUnary?.http1(request, response)) handler(request, response);

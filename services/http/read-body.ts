@@ -12,20 +12,25 @@ export interface BodyLimits {
   readonly unscreenedBytesMax: number;
 }
 
+/** Who gets a body: exactly one of `whole` and `faulty` is called, once; neither if `screen` said no. */
+export interface BodyReceiver {
+  /** Asked before the rest of a large body is read; who says no has answered. */
+  screen(): Promise<boolean>;
+  whole(bytes: Uint8Array): void;
+  faulty(thrown: unknown): void;
+}
+
 /** A request of HTTP/1.1, or a stream of HTTP/2, which ends when it is aborted as if it were whole. */
 type BodySource = Readable & { readonly aborted: boolean };
 
 /**
- * Reads a whole body and calls exactly one of the two, once: without promises, since most bodies come in one piece.
- * Faults: REQUEST_TOO_LARGE, DEADLINE_EXCEEDED after 30 s, and CANCELED for one that ends early. Neither is called if
- * `screen`, which is asked before the rest of a large body is read, says no: it has answered then.
+ * Reads a whole body, without promises, since most bodies come in one piece. Faults: REQUEST_TOO_LARGE,
+ * DEADLINE_EXCEEDED after 30 s, and CANCELED for one that ends early.
  */
 export function readBody(
   source: BodySource,
   { bodyBytesMax, requestBytesMax, unscreenedBytesMax }: BodyLimits,
-  screen: () => Promise<boolean>,
-  whole: (bytes: Uint8Array) => void,
-  faulty: (thrown: unknown) => void,
+  receiver: BodyReceiver,
 ): void {
   let chunks: Buffer[] | undefined;
   let first: Buffer | undefined;
@@ -34,25 +39,23 @@ export function readBody(
   let over = false;
 
   const onData = (chunk: Buffer): void => {
+    if (over) return;
     size += chunk.length;
     if (size > bodyBytesMax) fail(requestTooLarge(requestBytesMax));
     else if (first === undefined) first = chunk;
     else if (chunks === undefined) chunks = [first, chunk];
     else chunks.push(chunk);
-    if (size <= unscreenedBytesMax || screened) return;
+    if (over || size <= unscreenedBytesMax || screened) return;
     screened = true;
     source.pause();
-    void screen().then((passes) => (passes ? source.resume() : giveUp()));
+    void receiver.screen().then((passes) => (passes ? source.resume() : giveUp()));
   };
   const onEnd = (): void => {
+    // Of HTTP/2: an aborted one ends as a whole one does.
+    if (source.aborted) onClose();
     if (over) return;
-    if (source.aborted) {
-      onClose();
-      return;
-    }
-    over = true;
-    clearTimeout(timer);
-    whole(chunks ? Buffer.concat(chunks, size) : (first ?? noBytes));
+    giveUp();
+    receiver.whole(chunks ? Buffer.concat(chunks, size) : (first ?? noBytes));
   };
   const onClose = (): void => {
     // Also called for every request that ended well: an error costs more than the rest of it.
@@ -61,17 +64,53 @@ export function readBody(
   const fail = (thrown: unknown): void => {
     if (over) return;
     giveUp();
-    faulty(thrown);
+    receiver.faulty(thrown);
   };
   const giveUp = (): void => {
     over = true;
-    clearTimeout(timer);
-    source.off("data", onData);
+    awaited.delete(body);
   };
 
-  const timer = setTimeout(() => fail(deadlineExceeded()), requestReceiveMsMax);
+  const body: AwaitedBody = { endMs: performance.now() + requestReceiveMsMax, late: fail };
+  awaited.add(body);
   // Left on the source, which goes with the request: to take them off costs as much as to read the body.
   source.on("data", onData).on("end", onEnd).on("close", onClose);
 }
 
 const noBytes = new Uint8Array(0);
+
+/** A body that isn't whole yet. */
+interface AwaitedBody {
+  readonly endMs: number;
+  late(reason: unknown): void;
+}
+
+/** Ends bodies that don't come in time. One timer for all: one for each would cost as much as to read a small body. */
+class AwaitedBodies {
+  /** In the order of their ends. */
+  readonly #bodies = new Set<AwaitedBody>();
+  #timer: NodeJS.Timeout | undefined;
+
+  add(body: AwaitedBody): void {
+    this.#bodies.add(body);
+    this.#timer ??= setTimeout(this.#endLate, requestReceiveMsMax).unref();
+  }
+
+  delete(body: AwaitedBody): void {
+    this.#bodies.delete(body);
+  }
+
+  readonly #endLate = (): void => {
+    this.#timer = undefined;
+    const nowMs = performance.now();
+    for (const { endMs, late } of this.#bodies) {
+      if (endMs > nowMs) {
+        this.#timer = setTimeout(this.#endLate, Math.ceil(endMs - nowMs)).unref();
+        return;
+      }
+      late(deadlineExceeded());
+    }
+  };
+}
+
+const awaited = new AwaitedBodies();

@@ -8,6 +8,7 @@ import type { Carrier } from "./call.ts";
 export class CallLifetime {
   readonly #carrier: Carrier;
   #controller: AbortController | undefined;
+  #onClientGone: (() => void) | undefined;
   #abortReason: unknown;
   #over = false;
 
@@ -30,7 +31,7 @@ export class CallLifetime {
   /** The call has answered: nothing is aborted any more, and the client may go. */
   complete(): void {
     this.#over = true;
-    if (this.#controller) this.#carrier.signal.removeEventListener("abort", this.#onClientGone);
+    if (this.#onClientGone) this.#carrier.signal.removeEventListener("abort", this.#onClientGone);
   }
 
   #makeController(): AbortController {
@@ -39,9 +40,10 @@ export class CallLifetime {
     if (this.#over) return controller;
     const { signal } = this.#carrier;
     if (signal.aborted) controller.abort(signal.reason);
-    else signal.addEventListener("abort", this.#onClientGone, { once: true });
+    else {
+      this.#onClientGone = () => this.abort(signal.reason);
+      signal.addEventListener("abort", this.#onClientGone, { once: true });
+    }
     return controller;
   }
-
-  readonly #onClientGone = (): void => this.abort(this.#carrier.signal.reason);
 }

@@ -6,6 +6,7 @@ import type {
   MessageShape,
 } from "@bufbuild/protobuf";
 import type { Caller } from "../core/caller.ts";
+import type { Eventual } from "../core/eventual.ts";
 import type { TenantId } from "../core/ids.ts";
 import type { Frame } from "./frame.ts";
 
@@ -41,11 +42,11 @@ export interface Call {
   remainingMs(): number;
 }
 
-/** A unary method: parse, decide, store, convert. Throws IchorError. */
+/** A unary method: parse, decide, store, convert. Throws IchorError, or rejects with it. */
 export type Unary<M extends DescMethodUnary = DescMethodUnary> = (
   request: MessageShape<M["input"]>,
   call: Call,
-) => Promise<MessageInitShape<M["output"]>>;
+) => Eventual<MessageInitShape<M["output"]>>;
 
 /** A call whose answer lasts: what let it in may end before it does. */
 export interface StreamCall extends Call {

@@ -3,6 +3,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { actingTenant, requireScope } from "../core/access.ts";
 import type { Caller } from "../core/caller.ts";
 import { IchorError } from "../core/errors.ts";
+import { after, type Eventual } from "../core/eventual.ts";
 import type { TenantId } from "../core/ids.ts";
 import { bearerCredential } from "./bearer-credential.ts";
 import type { Call, Carrier, FrameSink } from "./call.ts";
@@ -23,11 +24,11 @@ export interface PipelineDeps {
    * Says whose credential this is; for the holder of any if the method is about the credential itself. Throws
    * CREDENTIAL_REFUSED if it isn't valid now, whatever check it failed.
    */
-  readonly authenticate: (presentedCredential: string, carrier: Carrier, holder: boolean) => Promise<Caller>;
+  readonly authenticate: (presentedCredential: string, carrier: Carrier, holder: boolean) => Eventual<Caller>;
   /** Says which tenant has this id or slug. Throws TENANT_NOT_FOUND. Asked only for callers that may leave theirs. */
   readonly resolveTenant: (idOrSlug: string) => Promise<TenantId>;
   /** Takes one use of the limits of the caller's key, if it has some. Throws RATE_LIMITED. */
-  readonly limitCaller: (caller: Caller) => Promise<void> | undefined;
+  readonly limitCaller: (caller: Caller) => Eventual<void>;
   /** Whether the server is shutting down. */
   readonly isDraining: () => boolean;
   /** Log and metrics. */
@@ -59,12 +60,15 @@ export interface PipelineDeps {
  * are bounded in number: TOO_MANY_STREAMS.
  */
 export interface Pipeline {
-  /** Runs a unary method on what `decode` gives. Rejects with a ConnectError that is ready to be sent, always. */
+  /**
+   * Runs a unary method on what `decode` gives. Rejects with a ConnectError that is ready to be sent, always. A call that
+   * waits for nothing has its answer at once.
+   */
   unary<M extends DescMethodUnary>(
     method: UnaryMethod<M>,
     decode: () => MessageShape<M["input"]>,
     carrier: Carrier,
-  ): Promise<MessageInitShape<M["output"]>>;
+  ): Eventual<MessageInitShape<M["output"]>>;
   /**
    * Asks the checks before the request (3, 5, 6, 7), for a transport that would have to hold much of a body, or to work
    * on it, before `unary` or `stream`, which ask them again: a key may end while a body comes. Rejects as `unary`; what passes
@@ -112,26 +116,34 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   const streamsMax = deps.openStreamsMax ?? openStreamsMax;
   let streams = 0;
 
-  async function unary<M extends DescMethodUnary>(
+  function unary<M extends DescMethodUnary>(
     method: UnaryMethod<M>,
     decode: () => MessageShape<M["input"]>,
     carrier: Carrier,
-  ): Promise<MessageInitShape<M["output"]>> {
+  ): Eventual<MessageInitShape<M["output"]>> {
     const progress = begin(method.name, false, carrier);
-    try {
-      requireNotDraining();
-      const answer = await withinDeadline(carrier, timeoutMsMax, async (lifetime, timeoutMs) => {
-        const endMs = progress.startMs + timeoutMs;
-        const call = await admit(method, progress, lifetime, endMs);
-        const request = decode();
-        const limiting = limitUse(method, call);
-        if (limiting !== undefined) await limiting;
-        return method.run(request, call);
-      });
+    const lifetime = new CallLifetime(carrier);
+    const succeed = (answer: MessageInitShape<M["output"]>) => {
+      lifetime.complete();
       finish(progress, undefined);
       return answer;
+    };
+    const failed = (thrown: unknown) => {
+      lifetime.complete();
+      return Promise.reject(fail(progress, thrown));
+    };
+    try {
+      requireNotDraining();
+      const timeoutMs = timeLeft(carrier, timeoutMsMax);
+      const call = admit(method, progress, lifetime, progress.startMs + timeoutMs);
+      const answer = after(call, (admitted) => {
+        const request = decode();
+        return after(limitUse(method, admitted), () => method.run(request, admitted));
+      });
+      if (answer instanceof Promise) return withinDeadline(answer, lifetime, timeoutMs).then(succeed, failed);
+      return succeed(answer);
     } catch (thrown) {
-      throw fail(progress, thrown);
+      return failed(thrown);
     }
   }
 
@@ -171,27 +183,35 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     if (isDraining()) throw new IchorError("DRAINING", "the server is shutting down");
   }
 
-  async function admit(method: Admitted, progress: Progress, lifetime: CallLifetime, endMs: number): Promise<Call> {
-    const { caller, tenantId } = await authorize(method, progress);
-    const remainingMs = () => endMs - monotonicMs();
-    return new AdmittedCall(method.name, caller, tenantId, progress.carrier.peerAddress, lifetime, remainingMs);
+  function admit(method: Admitted, progress: Progress, lifetime: CallLifetime, endMs: number): Eventual<Call> {
+    return after(authorize(method, progress), ({ caller, tenantId }) => {
+      const { peerAddress } = progress.carrier;
+      return new AdmittedCall(method.name, caller, tenantId, peerAddress, lifetime, endMs, monotonicMs);
+    });
   }
 
-  function limitUse({ access }: Admitted, { caller }: Call): Promise<void> | undefined {
+  function limitUse({ access }: Admitted, { caller }: Call): Eventual<void> {
     return "unlimited" in access ? undefined : limitCaller(caller);
   }
 
-  async function authorize({ access }: Pick<Admitted, "access">, progress: Progress): Promise<Screened> {
+  function authorize({ access }: Pick<Admitted, "access">, progress: Progress): Eventual<Screened> {
     const { carrier } = progress;
-    const caller = await authenticate(bearerCredential(carrier.header("authorization")), carrier, "holder" in access);
-    progress.caller = caller;
-    const ichorTenant = carrier.header("ichor-tenant");
-    // Also refuses the header before any look-up, for all who may not send it.
+    const presentedCredential = bearerCredential(carrier.header("authorization"));
+    return after(authenticate(presentedCredential, carrier, "holder" in access), (caller) => {
+      progress.caller = caller;
+      return after(tenantOf(caller, carrier.header("ichor-tenant")), (tenantId) => {
+        progress.tenantId = tenantId;
+        if ("scope" in access) requireScope(caller, access.scope);
+        return { caller, tenantId };
+      });
+    });
+  }
+
+  function tenantOf(caller: Caller, ichorTenant: string | undefined): Eventual<TenantId> {
+    if (ichorTenant === undefined) return caller.tenantId;
+    // Refuses the header before any look-up, for all who may not send it.
     actingTenant(caller, ichorTenant);
-    const tenantId = ichorTenant === undefined ? caller.tenantId : await resolveTenant(ichorTenant);
-    progress.tenantId = tenantId;
-    if ("scope" in access) requireScope(caller, access.scope);
-    return { caller, tenantId };
+    return resolveTenant(ichorTenant);
   }
 
   async function open<T>(method: string, carrier: Carrier, run: () => Promise<T>): Promise<T> {
@@ -256,36 +276,23 @@ function tooManyStreams(): IchorError {
   return new IchorError("TOO_MANY_STREAMS", "too many streams are open", { retryAfterMs: 1_000 });
 }
 
-/** Runs `work` until the deadline; then rejects with DEADLINE_EXCEEDED and aborts the signal that `work` may have asked for. */
-function withinDeadline<T>(
-  carrier: Carrier,
-  timeoutMsMax: number,
-  work: (lifetime: CallLifetime, timeoutMs: number) => Promise<T>,
-): Promise<T> {
+/** What a call may take, in ms. Throws DEADLINE_EXCEEDED if it is nothing, and what the client's going aborts with. */
+function timeLeft(carrier: Carrier, timeoutMsMax: number): number {
   const timeoutMs = Math.min(carrier.timeoutMs() ?? timeoutMsMax, timeoutMsMax);
-  if (timeoutMs <= 0) return Promise.reject(deadlineExceeded());
-  if (hasGone(carrier)) return Promise.reject(carrier.signal.reason);
+  if (timeoutMs <= 0) throw deadlineExceeded();
+  if (hasGone(carrier)) throw carrier.signal.reason;
+  return timeoutMs;
+}
+
+/** Gives the work's answer; at the deadline it rejects with DEADLINE_EXCEEDED and aborts what the work still does. */
+function withinDeadline<T>(work: Promise<T>, lifetime: CallLifetime, timeoutMs: number): Promise<T> {
   return new Promise<T>((resolve, reject) => {
-    const lifetime = new CallLifetime(carrier);
     const timer = setTimeout(() => {
       const reason = deadlineExceeded();
       lifetime.abort(reason);
       reject(reason);
     }, timeoutMs);
-    const end = (): void => {
-      clearTimeout(timer);
-      lifetime.complete();
-    };
-    work(lifetime, timeoutMs).then(
-      (answer) => {
-        end();
-        resolve(answer);
-      },
-      (thrown: unknown) => {
-        end();
-        reject(thrown);
-      },
-    );
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }
 
@@ -299,8 +306,9 @@ class AdmittedCall implements Call {
   readonly caller: Caller;
   readonly tenantId: TenantId;
   readonly clientAddress: string;
-  readonly remainingMs: () => number;
   readonly #lifetime: CallLifetime;
+  readonly #endMs: number;
+  readonly #monotonicMs: () => number;
 
   constructor(
     method: string,
@@ -308,14 +316,20 @@ class AdmittedCall implements Call {
     tenantId: TenantId,
     clientAddress: string,
     lifetime: CallLifetime,
-    remainingMs: () => number,
+    endMs: number,
+    monotonicMs: () => number,
   ) {
     this.method = method;
     this.caller = caller;
     this.tenantId = tenantId;
     this.clientAddress = clientAddress;
     this.#lifetime = lifetime;
-    this.remainingMs = remainingMs;
+    this.#endMs = endMs;
+    this.#monotonicMs = monotonicMs;
+  }
+
+  remainingMs(): number {
+    return this.#endMs - this.#monotonicMs();
   }
 
   get signal(): AbortSignal {

@@ -9,6 +9,7 @@ import {
 } from "../core/credential.ts";
 import type { DeferrableCode, Demand } from "../core/demand.ts";
 import { IchorError } from "../core/errors.ts";
+import type { Eventual } from "../core/eventual.ts";
 import { idFromBytes, type TenantId } from "../core/ids.ts";
 import { readJwt, unverifiedTenantId } from "../core/jwt/read-jwt.ts";
 import { readMacaroonText } from "../core/macaroon/text.ts";
@@ -41,9 +42,9 @@ const leftToChild: ReadonlySet<DeferrableCode> = new Set<DeferrableCode>(["AUDIE
  */
 export function authenticateCaller(
   deps: CallerDeps,
-): (bearerCredential: string, clientAddress: string, holder: boolean) => Promise<Caller> {
+): (bearerCredential: string, clientAddress: string, holder: boolean) => Eventual<Caller> {
   // Of its own: what is a caller's key and what a tenant verifies aren't decided alike.
-  const seenKeys = new SeenKeys(deps.peppers);
+  const seenKeys = new SeenKeys(deps.peppers, deps.records);
   const keyCaller = async (
     text: string,
     presented: PresentedIssuedKey | PresentedImportedKey,
@@ -54,9 +55,7 @@ export function authenticateCaller(
     seenKeys.note(text, authentic);
     return clearedCaller(deps, authentic, clientAddress, holder);
   };
-  return async (bearerCredential, clientAddress, holder) => {
-    const seen = await sameRecords(deps, seenKeys.find(bearerCredential));
-    if (seen !== undefined) return clearedCaller(deps, seen, clientAddress, holder);
+  const unseenCaller = async (bearerCredential: string, clientAddress: string, holder: boolean): Promise<Caller> => {
     const key = parseIssuedKey(bearerCredential);
     if (key !== undefined) return keyCaller(bearerCredential, key, clientAddress, holder);
     const jwt = readJwt(bearerCredential);
@@ -78,12 +77,11 @@ export function authenticateCaller(
     if (prefix !== macaroonPrefix && !retiredMacaroonPrefixes.includes(prefix)) throw refused();
     return tokenCaller(deps, presented, tenant, clientAddress, holder);
   };
-}
-
-/** Gives what was seen before if the records are still the very same. */
-async function sameRecords({ records }: CallerDeps, seen: SeenKey | undefined): Promise<SeenKey | undefined> {
-  if (seen === undefined || (await records.key(seen.key.id, false)).value !== seen.key) return undefined;
-  return (await records.tenant(seen.tenant.id, false)).value === seen.tenant ? seen : undefined;
+  return (bearerCredential, clientAddress, holder) => {
+    const seen = seenKeys.find(bearerCredential);
+    if (seen === undefined) return unseenCaller(bearerCredential, clientAddress, holder);
+    return clearedCaller(deps, seen, clientAddress, holder);
+  };
 }
 
 async function authenticKey(deps: CallerDeps, presented: PresentedIssuedKey | PresentedImportedKey): Promise<SeenKey> {

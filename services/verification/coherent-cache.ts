@@ -59,22 +59,28 @@ export class CoherentCache<K, V> {
    * no younger than one that was kept: else the age would tell whether an id is known here, to who may not learn it.
    */
   async get(id: K, noCache: boolean): Promise<Known<V>> {
-    const { followed, maxStalenessMs } = this.#options;
-    const ageMs = followed.ageMs();
+    const ageMs = this.#options.followed.ageMs();
     // What nobody can drop any more must not be joined either.
-    if (noCache || ageMs >= maxStalenessMs) {
+    if (noCache || ageMs >= this.#options.maxStalenessMs) {
       this.reads.bypass += 1;
       return this.#read(id);
     }
-    const value = this.#values.get(id);
-    if (value !== undefined || this.#absent.get(id)) {
-      this.reads.hit += 1;
-      return { value, ageMs };
-    }
+    const known = this.known(id);
+    if (known !== undefined) return known;
     this.reads.miss += 1;
     const flight = this.#flights.get(id) ?? this.#begin(id);
     const read = await flight.answer;
     return { value: read, ageMs: Math.max(ageMs, this.#options.monotonicMs() - flight.begunMs) };
+  }
+
+  /** Gives the record, or that there is none, if `get` would tell that without a read. */
+  known(id: K): Known<V> | undefined {
+    const ageMs = this.#options.followed.ageMs();
+    if (ageMs >= this.#options.maxStalenessMs) return undefined;
+    const value = this.#values.get(id);
+    if (value === undefined && !this.#absent.get(id)) return undefined;
+    this.reads.hit += 1;
+    return { value, ageMs };
   }
 
   /** Forgets a record, since it changed. */

@@ -83,6 +83,14 @@ export class RecordCache implements KeyRecords {
     return this.#tenants.get(id, noCache);
   }
 
+  knownKey(id: KeyId): Known<ApiKey> | undefined {
+    return this.#keys.known(id);
+  }
+
+  knownTenant(id: TenantId): Known<Tenant> | undefined {
+    return this.#tenants.known(id);
+  }
+
   /** Drops a key whose row changed outside of the log, as when a secret is bound to another pepper. */
   forgetKey(id: KeyId): void {
     this.#keys.drop(id);

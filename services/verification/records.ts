@@ -20,6 +20,10 @@ export interface KeyRecords {
   /** The key of the tenant that has a secret with one of these digests, as `key`. */
   keyOfDigests(tenantId: TenantId, digests: readonly Uint8Array[], noCache: boolean): Promise<Known<ApiKey>>;
   tenant(id: TenantId, noCache: boolean): Promise<Known<Tenant>>;
+  /** What `key` would tell, if it is at hand. */
+  knownKey(id: KeyId): Known<ApiKey> | undefined;
+  /** What `tenant` would tell, if it is at hand. */
+  knownTenant(id: TenantId): Known<Tenant> | undefined;
 }
 
 /** Where the store's log stands, as this process knows. */

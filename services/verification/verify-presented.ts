@@ -3,6 +3,7 @@ import { classifyCredential } from "../core/credential.ts";
 import type { Demand } from "../core/demand.ts";
 import type { Peppers } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
+import { after, type Eventual } from "../core/eventual.ts";
 import type { TenantId } from "../core/ids.ts";
 import type { LimitDecision } from "../core/rate-limit.ts";
 import { intersectScopes } from "../core/scopes.ts";
@@ -34,7 +35,7 @@ export interface VerifyOptions {
 }
 
 /** Verifies a presented credential: authentic first, then cleared for the demand. Refusals are results. */
-export type VerifyPresented = (presentedCredential: string, options: VerifyOptions) => Promise<Verification>;
+export type VerifyPresented = (presentedCredential: string, options: VerifyOptions) => Eventual<Verification>;
 
 /** Takes each answer that a method gives about a credential, for metrics. Must not throw. */
 export type CountVerification = (verification: Pick<Verification, "code" | "kind">) => void;
@@ -49,22 +50,14 @@ export interface VerificationDeps extends TokenDeps {
 
 /** Makes the one verification where all kinds of credentials meet. */
 export function verifyPresented(deps: VerificationDeps): VerifyPresented {
-  const seenKeys = new SeenKeys(deps.peppers);
-  return async (presentedCredential, options) => {
+  const seenKeys = new SeenKeys(deps.peppers, deps.records);
+  const verifyUnseen = async (presentedCredential: string, options: VerifyOptions): Promise<Verification> => {
     const { tenantId, noCache } = options;
     await awaitRevision(deps.freshness, options.minRevision, options.call);
     // Noted before anything is looked up: what is found is at least as new.
     const { revision } = deps.freshness;
     const { value: tenant, ageMs: tenantAgeMs } = await deps.records.tenant(tenantId, noCache);
     if (tenant === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
-    const seen = seenKeys.find(presentedCredential);
-    if (seen?.tenant === tenant) {
-      const { value, ageMs } = await deps.records.key(seen.key.id, noCache);
-      if (value === seen.key) {
-        const answer = { revision, ageMs: Math.max(tenantAgeMs, ageMs), ...clearedKey(deps, seen, options) };
-        return takenOf(deps.limiter, answer, options.cost);
-      }
-    }
     const presented = classifyCredential(presentedCredential, tenant.settings);
     if (presented.kind === "JWT" || presented.kind === "MACAROON") {
       const verified = await verifyToken(deps, presented, tenant, options.demand, noCache);
@@ -81,12 +74,21 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
     if (!authentication.authentic) return { revision, ageMs, code: authentication.code, kind };
     const { key, version } = authentication;
     deps.rebindSecret(presented, key, version);
-    seenKeys.note(presentedCredential, { tenant, key, version });
+    // Read past the cache, its records aren't those that will be at hand.
+    if (!noCache) seenKeys.note(presentedCredential, { tenant, key, version });
     return takenOf(
       deps.limiter,
       { revision, ageMs, ...clearedKey(deps, { tenant, key, version }, options) },
       options.cost,
     );
+  };
+  return (presentedCredential, options) => {
+    const { revision } = deps.freshness;
+    if (options.noCache || revision < options.minRevision) return verifyUnseen(presentedCredential, options);
+    const seen = seenKeys.find(presentedCredential);
+    if (seen?.tenant.id !== options.tenantId) return verifyUnseen(presentedCredential, options);
+    const answer = { revision, ageMs: seen.ageMs, ...clearedKey(deps, seen, options) };
+    return takenOf(deps.limiter, answer, options.cost);
   };
 }
 
@@ -107,15 +109,10 @@ function clearedKey(
 }
 
 /** Asks the key's rate limits, last of all: whoever is refused for anything else takes nothing from them. */
-function takenOf(
-  limiter: RateLimiter,
-  answer: Verification,
-  cost: number | undefined,
-): Verification | Promise<Verification> {
+function takenOf(limiter: RateLimiter, answer: Verification, cost: number | undefined): Eventual<Verification> {
   const { code, key } = answer;
   if (key?.rateLimits === undefined || cost === undefined || code !== "VALID") return answer;
-  const decision = limiter.take(key.id, key.rateLimits, cost);
-  return decision instanceof Promise ? decision.then((made) => limited(answer, made)) : limited(answer, decision);
+  return after(limiter.take(key.id, key.rateLimits, cost), (decision) => limited(answer, decision));
 }
 
 function limited(answer: Verification, { allowed, states }: LimitDecision): Verification {

@@ -1,9 +1,10 @@
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 /** The Timestamp of a time in ms, or undefined for undefined: an unset field. */
-export function toTimestamp(timeMs: number | undefined): Timestamp | undefined {
-  return timeMs === undefined ? undefined : timestampFromMs(timeMs);
+export function toTimestamp(timeMs: number | undefined): { seconds: bigint; nanos: number } | undefined {
+  if (timeMs === undefined) return undefined;
+  const seconds = Math.floor(timeMs / 1000);
+  return { seconds: BigInt(seconds), nanos: (timeMs - seconds * 1000) * 1_000_000 };
 }
 
 /** Ms since the epoch, sub-millisecond part cut; undefined if the message is out of the range of protobuf JSON. */

@@ -30,7 +30,7 @@ export function checkVerification(violations: FieldViolations, request: Request,
     `must have at most ${requiredScopesMax} scopes`,
   );
   requiredScopes.slice(0, requiredScopesMax).forEach((scope, i) => {
-    violations.require(isScope(scope), `${at}required_scopes[${i}]`, "is not a scope, or is a pattern");
+    if (!isScope(scope)) violations.add(`${at}required_scopes[${i}]`, "is not a scope, or is a pattern");
   });
   violations.require(audience === "" || isAudience(audience), `${at}audience`, "is not an audience");
   violations.require(

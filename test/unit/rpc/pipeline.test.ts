@@ -43,12 +43,12 @@ async function callGetApiKey(
   });
   const registered = rpc.registry.unary.get(method);
   if (registered === undefined) throw new Error("GetApiKey isn't registered");
-  const outcome = rpc.pipeline
-    .unary(registered, () => create(GetApiKeyRequestSchema), carrierOf(sent))
-    .then(
-      () => "OK",
-      (error: ConnectError) => error.findDetails(ErrorInfoSchema)[0]?.reason ?? Code[error.code],
-    );
+  const outcome = Promise.resolve(
+    rpc.pipeline.unary(registered, () => create(GetApiKeyRequestSchema), carrierOf(sent)),
+  ).then(
+    () => "OK",
+    (error: ConnectError) => error.findDetails(ErrorInfoSchema)[0]?.reason ?? Code[error.code],
+  );
   return { calls, outcome, ...rpc };
 }
 

@@ -47,6 +47,25 @@ describe("CoherentCache", () => {
     expect(reads.pending).toHaveLength(0);
   });
 
+  it("gives at once what it knows, as it would give it: nothing of a stale log, nothing that was dropped", async () => {
+    const { cache, reads, log } = cached(coherentCache);
+    expect(cache.known("a")).toBeUndefined();
+    const asked = [cache.get("a", false), cache.get("nobody", false)];
+    while (reads.pending.length > 0) reads.pending[0]?.arrive();
+    await Promise.all(asked);
+    log.ageMs = 700;
+    expect([cache.known("a"), cache.known("nobody")]).toEqual([
+      { value: "old", ageMs: 700 },
+      { value: undefined, ageMs: 700 },
+    ]);
+    log.ageMs = maxStalenessMs;
+    expect(cache.known("a")).toBeUndefined();
+    log.ageMs = 0;
+    cache.drop("a");
+    expect(cache.known("a")).toBeUndefined();
+    expect(reads.pending).toHaveLength(0);
+  });
+
   it("tells the same age of a record that it kept, of one that it reads, and of one that isn't there", async () => {
     const { cache, reads, log, store } = cached(coherentCache);
     store.set("b", "other");
