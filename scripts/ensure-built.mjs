@@ -24,7 +24,7 @@ const recordName = ".sources";
 const temporaryPrefix = ".build-out-";
 
 /**
- * Installs what is missing, then compiles services/, examples/ and gen/ to dist/ if they changed since the last build. dist/ is
+ * Installs what is missing, then compiles services/, docs/examples/ and gen/ to dist/ if they changed since the last build. dist/ is
  * replaced as a whole by a rename: it is never half written, also when several processes start at once. Throws if the
  * sources do not compile; dist/ then stays as it was.
  */
@@ -78,7 +78,7 @@ function isBuilt() {
 function fingerprint() {
   const hash = createHash("sha256");
   for (const name of ["package-lock.json", "tsconfig.json", "tsconfig.build.json"]) add(hash, name);
-  for (const folder of ["services", "examples", "gen"]) addFolder(hash, folder);
+  for (const folder of ["services", "docs/examples", "gen"]) addFolder(hash, folder);
   return hash.digest("hex");
 }
 

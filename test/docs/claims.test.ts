@@ -6,7 +6,7 @@ import { boundaries } from "../support/architecture.ts";
 import { codeSpansOf, tablesOf } from "../support/markdown.ts";
 
 const pages = [...markdownIn("."), ...markdownIn("docs", true)];
-const repositoryPath = /^(?:proto|gen|services|prisma|test|bench|examples|scripts|docs|\.ci)\/[\w./-]*$/;
+const repositoryPath = /^(?:proto|gen|services|prisma|test|bench|scripts|docs|\.ci)\/[\w./-]*$/;
 
 describe("the documentation", () => {
   it("is seen by this test", () => {

@@ -26,7 +26,7 @@ let shell: Shell;
 let printed = "";
 
 beforeAll(async () => {
-  for (const name of ["package.json", "node_modules", "scripts", "dist", "examples", "gen", "proto"]) {
+  for (const name of ["package.json", "node_modules", "scripts", "dist", "docs", "gen", "proto"]) {
     symlinkSync(resolve(name), join(folder.path, name));
   }
   const { line } = await start(steps[0]?.commands ?? "");
@@ -52,7 +52,7 @@ describe("the README", () => {
 
   it("shows the example as it is", () => {
     const typescript = blocks.filter(({ language }) => language === "ts").map(({ text }) => text);
-    expect(typescript).toEqual([readFileSync("examples/first-call.ts", "utf8")]);
+    expect(typescript).toEqual([readFileSync("docs/examples/first-call.ts", "utf8")]);
   });
 
   it.each(steps.slice(1))("prints what it says: $commands", async ({ commands, expected }) => {

@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { installPackages } from "../support/packed-project.ts";
 import { plainEnvironment, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
 const data = temporaryFolder("packages-data");
@@ -11,19 +12,7 @@ let server: ServerProcess;
 
 beforeAll(async () => {
   server = await startServer({ dataDir: data.path, env: { ICHOR_PUBLIC_URL: "https://keys.example" } });
-  for (const name of ["verifier", "client"]) {
-    execFileSync(process.execPath, ["scripts/pack-package.mjs", name, project.path], { stdio: "pipe" });
-  }
-  // Nothing but what the packages say that they need; from this repository, so that no network is.
-  const needed = ["@bufbuild/protobuf", "@connectrpc/connect", "@connectrpc/connect-node", "jose"];
-  const dependencies = {
-    "@ichor/verifier": "file:ichor-verifier-0.1.0.tgz",
-    "@ichor/client": "file:ichor-client-0.1.0.tgz",
-    ...Object.fromEntries(needed.map((name) => [name, `file:${resolve("node_modules", name)}`])),
-  };
-  writeFileSync(join(project.path, "package.json"), JSON.stringify({ private: true, type: "module", dependencies }));
-  const args = ["install", "--offline", "--no-audit", "--no-fund", "--install-links", "--ignore-scripts"];
-  execFileSync("npm", args, { cwd: project.path, env: plainEnvironment(), stdio: "pipe" });
+  installPackages(project.path);
 }, 120_000);
 afterAll(async () => {
   await server.stop();

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { AdminService } from "../gen/ichor/v1/admin_service_pb.ts";
-import { VerificationCode } from "../gen/ichor/v1/verification_pb.ts";
+import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { VerificationCode } from "../../gen/ichor/v1/verification_pb.ts";
 
 const baseUrl = process.env.ICHOR_URL ?? "http://127.0.0.1:8420";
 const rootCredential = readFileSync(".ichor/root.key", "utf8").trim();
