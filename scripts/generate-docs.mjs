@@ -63,9 +63,9 @@ ${settingsTable(clientSettings, variableOf, false)}
 }
 
 function settingsTable(settings, variableOf, inFile) {
-  const rows = Object.entries(settings).map(([name, { fallback, description, reload }]) => [
+  const rows = Object.entries(settings).map(([name, { variable, fallback, description, reload }]) => [
     ...(inFile ? [`\`${name}\``] : []),
-    `\`${variableOf(name)}\``,
+    `\`${variableOf(name, { variable })}\``,
     /^[\w.:/-]+$/.test(fallback) && fallback !== "none" ? `\`${fallback}\`` : fallback,
     reload ? `${description} **Reload.**` : description,
   ]);

@@ -1,5 +1,5 @@
 import { mkdirSync, statSync } from "node:fs";
-import type { MeterProvider } from "@opentelemetry/api";
+import type { MeterProvider, TracerProvider } from "@opentelemetry/api";
 import { adminService } from "./admin/service.ts";
 import { bootstrap } from "./bootstrap.ts";
 import { jitteredDelayMs } from "./changes/reconnect-delay.ts";
@@ -44,6 +44,7 @@ import { postgresClientConfig } from "./store/postgres-pool.ts";
 import { StoreStartError } from "./store/start-error.ts";
 import { measureCalls } from "./telemetry/measure-calls.ts";
 import { Metrics } from "./telemetry/metrics.ts";
+import { traceCalls, traceSteps } from "./telemetry/trace-calls.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
 import { limitCaller } from "./verification/limit-caller.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
@@ -58,7 +59,9 @@ export interface AppDeps {
   readonly random: (size: number) => Uint8Array;
   readonly log: Log;
   /** Where metrics go, by OpenTelemetry's API; absent: nowhere. */
-  readonly meterProvider?: MeterProvider;
+  readonly meterProvider?: MeterProvider | undefined;
+  /** Where calls are traced, likewise. */
+  readonly tracerProvider?: TracerProvider | undefined;
   /** Base URL of the issuer; asked when it is first needed, since a listener may choose its port. */
   readonly issuer: () => string;
 }
@@ -138,14 +141,16 @@ async function withStore<T>(
 
 /** Opens the store, makes what a first start makes, and puts every service on its ports. Rejects if the start is refused. */
 export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App> {
-  const { now, random, log } = deps;
+  const { now, random, log, tracerProvider } = deps;
   const monotonicMs = () => performance.now();
   const metrics = new Metrics(deps.meterProvider);
   /** What a reload may change is read from here, each time. */
   let live = config;
   makeDataDir(config.dataDir);
   warnIfOpenToAll(config.dataDir, log);
-  const store = await openStore({ url: config.databaseUrl, migrate: config.migrate, clock: { now }, random, log });
+  const step = tracerProvider && traceSteps(tracerProvider);
+  const { databaseUrl: url, migrate } = config;
+  const store = await openStore({ url, migrate, clock: { now }, random, log, ...(step && { step }) });
   try {
     // Only for an empty store: a store that was sealed under a lost key must not look as if it could start again.
     const firstStart = (await store.getTenantBySlug(defaultTenantSlug)) === undefined;
@@ -224,6 +229,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
         const { caller, peerAddress } = call;
         if (caller?.secretVersion !== undefined) use.record(caller.keyId, caller.secretVersion, peerAddress);
       },
+      ...(tracerProvider && { traceCall: traceCalls(tracerProvider) }),
       monotonicMs,
     });
     const countVerification = countVerifications(metrics);

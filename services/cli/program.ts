@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { configFileVariable } from "../config/settings.ts";
+import { buildId, version } from "../version.ts";
 import { describeCallError, isCallError } from "./call-error.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
@@ -19,6 +20,7 @@ export async function runCommandLine(args: readonly string[], given: CliIo): Pro
   const io: { -readonly [K in keyof CliIo]: CliIo[K] } = { ...given };
   const program = new Command("ichor")
     .description("API-key server: issues, verifies, rotates and revokes API keys")
+    .version(versionText(), "--version")
     .option("--json", "print JSON instead of text")
     .option("--config <file>", `configuration file of the server, as ${configFileVariable}`)
     .hook("preAction", () => {
@@ -48,6 +50,11 @@ export async function runCommandLine(args: readonly string[], given: CliIo): Pro
     io.stderr.write(`${describeCallError(error, program.opts().json === true)}\n`);
     return exitStatus.failed;
   }
+}
+
+function versionText(): string {
+  const build = buildId();
+  return build === undefined ? version : `${version} (build ${build})`;
 }
 
 function end(io: CliIo, message: string, status: number): number {

@@ -1,13 +1,17 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import type { Command } from "commander";
 import type { LoggerOptions } from "pino";
 import type { ListenAddress } from "../config/kinds.ts";
-import { readServerConfig } from "../config/server-config.ts";
-import type { LogLevel } from "../config/settings.ts";
-import type { Listener } from "../http/listener.ts";
+import { readServerConfig, type ServerConfig } from "../config/server-config.ts";
+import { type LogLevel, type ServerSetting, variableOf } from "../config/settings.ts";
+import { createMetricsListener } from "../http/metrics-listener.ts";
 import { readTlsFiles } from "../http/tls-files.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
 import { StoreStartError } from "../store/start-error.ts";
+import { observeProcess } from "../telemetry/observe-process.ts";
+import { startTelemetry } from "../telemetry/start-telemetry.ts";
+import type { TelemetryOptions } from "../telemetry/telemetry.ts";
+import { buildId, version } from "../version.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { isoTimeOf, LogLines } from "./log-lines.ts";
 import { reloader } from "./reload.ts";
@@ -34,27 +38,28 @@ async function serve({ env, stdout, stop, onReload }: CliIo): Promise<void> {
   const log = pino(logOptions(config.logLevel), lines);
   const tls = config.tls && readTlsFiles(config.tls);
   let issuer = config.publicUrl ?? "";
-  const app = await buildApp(config, { now: Date.now, random: randomBytes, log, issuer: () => issuer });
+  const telemetry = await startTelemetry(telemetryOptions(config));
+  const { meterProvider, tracerProvider } = telemetry;
+  const processMetrics = observeProcess(meterProvider);
+  const tools = { now: Date.now, random: randomBytes, log, issuer: () => issuer };
+  const app = await buildApp(config, { ...tools, meterProvider, tracerProvider });
+  const metricsListener = telemetry.prometheus && createMetricsListener(telemetry.prometheus);
   try {
     const listener = createListener({ handler: app.handler, fastUnary: app.fastUnary, ...(tls && { tls }), log });
-    const url = await listenAt(listener, config.listen);
+    const metrics =
+      metricsListener && config.metricsListen && (await bound(metricsListener, config.metricsListen, "metricsListen"));
+    const { url } = await bound(listener, config.listen, "listen");
     issuer ||= url;
-    onReload(
-      reloader(config, {
-        read: () => readServerConfig(env),
-        prepare: async (next) => {
-          const renewed = next.tls && readTlsFiles(next.tls);
-          return () => {
-            log.level = next.logLevel;
-            if (renewed) listener.renewTls(renewed);
-            app.reload(next);
-          };
-        },
-        onReload: app.countReload,
-        log,
-      }),
-    );
-    log.info({ address: url, issuer }, "listening");
+    const prepare = async (next: ServerConfig) => {
+      const renewed = next.tls && readTlsFiles(next.tls);
+      return () => {
+        log.level = next.logLevel;
+        if (renewed) listener.renewTls(renewed);
+        app.reload(next);
+      };
+    };
+    onReload(reloader(config, { read: () => readServerConfig(env), prepare, onReload: app.countReload, log }));
+    log.info({ address: url, issuer, metrics: metrics?.url, version, build: buildId() }, "listening");
     await aborted(stop);
     log.info({}, "draining");
     app.readiness.drain();
@@ -62,8 +67,16 @@ async function serve({ env, stdout, stop, onReload }: CliIo): Promise<void> {
     log.info({ cut }, "stopped");
   } finally {
     await app.close();
+    processMetrics.close();
+    await metricsListener?.close();
+    await telemetry.close();
     lines.flush();
   }
+}
+
+function telemetryOptions({ metricsListen, otlpEndpoint, traceSampleRatio }: ServerConfig): TelemetryOptions {
+  const instanceId = randomUUID();
+  return { prometheus: metricsListen !== undefined, otlpEndpoint, traceSampleRatio, version, instanceId };
 }
 
 async function loadServer() {
@@ -75,13 +88,18 @@ async function loadServer() {
   return { buildApp: app.buildApp, createListener: listener.createListener, pino: logger.pino };
 }
 
-/** Gives the URL. An address that can't be had is told as what it is: a matter of the configuration. */
-async function listenAt(listener: Listener, { host, port }: ListenAddress): Promise<string> {
+/** Listens. An address that can't be had is told as what it is: a matter of the configuration. */
+async function bound(
+  listener: { listen(host: string, port: number): Promise<{ readonly url: string }> },
+  { host, port }: ListenAddress,
+  setting: ServerSetting,
+): Promise<{ readonly url: string }> {
   try {
-    return (await listener.listen(host, port)).url;
+    return await listener.listen(host, port);
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    throw new CommandEnd(exitStatus.failed, `can't listen on ${host} port ${port} (ICHOR_LISTEN): ${error.message}`);
+    const sentence = `can't listen on ${host} port ${port} (${variableOf(setting)}): ${error.message}`;
+    throw new CommandEnd(exitStatus.failed, sentence);
   }
 }
 

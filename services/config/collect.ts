@@ -43,11 +43,12 @@ export function collect<S extends Readonly<Record<string, Setting<unknown>>>>(
     if (!Object.hasOwn(settings, name)) faults.add(`${file?.path}: ${name} is not a setting of this version`);
   }
   const given: Record<string, unknown> = {};
-  for (const [name, { kind }] of Object.entries(settings)) {
+  for (const [name, setting] of Object.entries(settings)) {
+    const { kind } = setting;
     const inFile = file?.values.get(name);
     // Looked at even if the environment hides it: it would be a fault later.
     if (inFile !== undefined) given[name] = attempt(`${file?.path}: ${name}`, () => kind.fromFile(inFile), faults);
-    const variable = variableOf(name);
+    const variable = variableOf(name, setting);
     const inEnvironment = env[variable];
     if (inEnvironment) given[name] = attempt(variable, () => kind.parse(inEnvironment), faults);
   }
@@ -57,7 +58,7 @@ export function collect<S extends Readonly<Record<string, Setting<unknown>>>>(
 /** Every variable that Ichor reads. */
 const variables = new Set([
   configFileVariable,
-  ...[...Object.keys(serverSettings), ...Object.keys(clientSettings)].map(variableOf),
+  ...Object.entries({ ...serverSettings, ...clientSettings }).map(([name, setting]) => variableOf(name, setting)),
 ]);
 
 function attempt<T>(name: string, read: () => T, faults: Faults): T | undefined {

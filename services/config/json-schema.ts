@@ -3,9 +3,12 @@ import { serverSettings, variableOf } from "./settings.ts";
 
 /** The JSON Schema of the server's configuration file, for editors and checks before a roll-out. */
 export function configSchema(): JsonSchema {
-  const properties = Object.entries(serverSettings).map(([name, { kind, description, fallback }]) => [
+  const properties = Object.entries(serverSettings).map(([name, setting]) => [
     name,
-    { description: `${description} Default: ${fallback}. Environment: ${variableOf(name)}.`, ...kind.schema },
+    {
+      description: `${setting.description} Default: ${setting.fallback}. Environment: ${variableOf(name, setting)}.`,
+      ...setting.kind.schema,
+    },
   ]);
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",

@@ -14,21 +14,19 @@ export interface Reloaded {
 
 /** Compares a configuration with one that was read later. */
 export function reloaded(running: ServerConfig, read: ServerConfig): Reloaded {
-  const changed = (Object.keys(serverSettings) as ServerSetting[]).filter(
-    (name) => !isDeepStrictEqual(running.given[name], read.given[name]),
-  );
-  const isLive = (name: ServerSetting) => (serverSettings[name] as Setting<unknown>).reload === true;
-  const applied = changed.filter(isLive);
+  const applied: ServerSetting[] = [];
+  const needRestart: ServerSetting[] = [];
   const config: Record<string, unknown> = { ...running };
-  const given: Record<string, unknown> = { ...running.given };
-  for (const name of applied) {
+  for (const [name, { reload }] of Object.entries(serverSettings) as [ServerSetting, Setting<unknown>][]) {
+    if (reload !== true) {
+      if (!isDeepStrictEqual(running.given[name], read.given[name])) needRestart.push(name);
+      continue;
+    }
     // The configuration has such settings under their own names; a test holds that.
-    config[name] = read[name as keyof ServerConfig];
-    given[name] = read.given[name];
+    const value = read[name as keyof ServerConfig];
+    if (isDeepStrictEqual(config[name], value)) continue;
+    config[name] = value;
+    applied.push(name);
   }
-  return {
-    config: Object.freeze({ ...config, given: Object.freeze(given) }) as unknown as ServerConfig,
-    applied,
-    needRestart: changed.filter((name) => !isLive(name)),
-  };
+  return { config: Object.freeze(config) as unknown as ServerConfig, applied, needRestart };
 }

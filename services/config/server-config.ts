@@ -24,6 +24,11 @@ export interface ServerConfig {
   /** Origins of the pages that may call, as a browser tells them. */
   readonly corsOrigins: readonly string[];
   readonly logLevel: LogLevel;
+  /** undefined: no listener for metrics. */
+  readonly metricsListen: ListenAddress | undefined;
+  /** undefined: traces and metrics are sent nowhere. */
+  readonly otlpEndpoint: string | undefined;
+  readonly traceSampleRatio: number;
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
   /** What was set, from which the rest is made: to compare with a later reading. */
   readonly given: Given<typeof serverSettings>;
@@ -63,6 +68,9 @@ export function loadServerConfig(env: Environment, file?: ConfigFile): ServerCon
     reflection: given.reflection ?? true,
     corsOrigins: given.corsOrigins ?? [],
     logLevel: given.logLevel ?? "info",
+    metricsListen: given.metricsListen,
+    otlpEndpoint: given.otlpEndpoint,
+    traceSampleRatio: given.traceSampleRatio ?? 1,
     tls:
       certFile === undefined || keyFile === undefined
         ? undefined

@@ -5,6 +5,7 @@ import {
   type Kind,
   listenAddress,
   listOf,
+  numberBetween,
   oneOf,
   onOff,
   redisUrl,
@@ -22,11 +23,18 @@ export interface Setting<T> {
   readonly fallback: string;
   /** A sentence or two for the reference, where Markdown is allowed. */
   readonly description: string;
+  /** Its environment variable, if it is one that a standard has named. */
+  readonly variable?: string;
   /** Whether a reload puts a new value into effect; else it needs a restart. */
   readonly reload?: boolean;
 }
 
-function setting<T>(kind: Kind<T>, fallback: string, description: string, more?: { reload: true }): Setting<T> {
+function setting<T>(
+  kind: Kind<T>,
+  fallback: string,
+  description: string,
+  more?: Pick<Setting<T>, "reload" | "variable">,
+): Setting<T> {
   return { kind, fallback, description, ...more };
 }
 
@@ -69,6 +77,22 @@ export const serverSettings = {
     { reload: true },
   ),
   logLevel: setting(oneOf(logLevels), "info", `One of ${logLevels.join(", ")}.`, { reload: true }),
+  metricsListen: setting(
+    listenAddress,
+    "none: off",
+    "Address of a listener of its own that answers `GET /metrics` with Prometheus' text, in clear and to anyone who reaches it.",
+  ),
+  otlpEndpoint: setting(
+    baseUrl,
+    "none: off",
+    "Base URL of an OpenTelemetry collector that takes OTLP over HTTP, as `http://localhost:4318`: traces and metrics are sent there.",
+    { variable: "OTEL_EXPORTER_OTLP_ENDPOINT" },
+  ),
+  traceSampleRatio: setting(
+    numberBetween(0, 1),
+    "1",
+    "Which part of the traces that begin here is recorded, from 0 to 1; a caller's decision about its own trace is followed.",
+  ),
   tlsCertFile: setting(
     anyText,
     "none: cleartext",
@@ -103,7 +127,7 @@ export type Given<S extends Readonly<Record<string, Setting<unknown>>>> = {
   readonly [K in keyof S]: S[K] extends Setting<infer T> ? T | undefined : never;
 };
 
-/** `tlsCertFile` → `ICHOR_TLS_CERT_FILE`. */
-export function variableOf(setting: string): string {
-  return `ICHOR_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+/** `tlsCertFile` → `ICHOR_TLS_CERT_FILE`, unless the setting has a variable of its own. */
+export function variableOf(setting: string, { variable }: Pick<Setting<unknown>, "variable"> = {}): string {
+  return variable ?? `ICHOR_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }

@@ -22,6 +22,8 @@ export interface CallRecord {
   /** The tenant that was acted in. */
   readonly tenantId: TenantId | undefined;
   readonly failure: Failure | undefined;
+  /** The trace that it belongs to, 32 hex digits; undefined if neither its caller nor this server has one. */
+  readonly traceId: string | undefined;
 }
 
 /** Takes each finished call, once. Must not throw. */
@@ -33,16 +35,19 @@ export type RecordCall = (record: CallRecord) => void;
  * the request.
  */
 export function logCalls(log: Log): RecordCall {
-  return ({ method, open, durationMs, peerAddress, caller, tenantId, failure }) => {
+  return ({ method, open, durationMs, peerAddress, caller, tenantId, failure, traceId }) => {
     const keyId = caller?.keyId;
     const rounded = Math.round(durationMs * 100) / 100;
     if (failure === undefined) {
-      log[open ? "debug" : "info"]({ method, durationMs: rounded, peerAddress, keyId, tenantId, code: "OK" }, "call");
+      log[open ? "debug" : "info"](
+        { method, durationMs: rounded, peerAddress, keyId, tenantId, code: "OK", traceId },
+        "call",
+      );
       return;
     }
     const { error, level, reason, logId, cause } = failure;
     const err = level === "error" ? cause : undefined;
     const fields = { method, durationMs: rounded, peerAddress, keyId, tenantId };
-    log[level]({ ...fields, code: Code[error.code], reason, logId, err }, "call failed");
+    log[level]({ ...fields, code: Code[error.code], reason, logId, err, traceId }, "call failed");
   };
 }

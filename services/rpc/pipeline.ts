@@ -5,10 +5,12 @@ import type { Caller } from "../core/caller.ts";
 import { IchorError } from "../core/errors.ts";
 import { after, type Eventual } from "../core/eventual.ts";
 import type { TenantId } from "../core/ids.ts";
+import { parseTraceparent } from "../core/traceparent.ts";
 import { bearerCredential } from "./bearer-credential.ts";
 import type { Call, Carrier, FrameSink } from "./call.ts";
 import { CallLifetime } from "./call-lifetime.ts";
 import type { RecordCall, RpcSystem } from "./call-record.ts";
+import type { CallTrace, TraceCall } from "./call-trace.ts";
 import { deadlineExceeded, type Failure, failureOf } from "./error-boundary.ts";
 import type { StreamMethod, UnaryMethod } from "./method-registry.ts";
 
@@ -33,6 +35,8 @@ export interface PipelineDeps {
   readonly isDraining: () => boolean;
   /** Log and metrics. */
   readonly record: RecordCall;
+  /** Follows calls of methods that aren't open. */
+  readonly traceCall?: TraceCall;
   /** A clock that only goes forward, in ms with fractions. */
   readonly monotonicMs: () => number;
   /** The longest that a call runs, in ms; default 60 s. */
@@ -107,11 +111,12 @@ interface Progress {
   readonly startMs: number;
   caller: Caller | undefined;
   tenantId: TenantId | undefined;
+  trace: CallTrace | undefined;
 }
 
 /** The pipeline on its ports. */
 export function createPipeline(deps: PipelineDeps): Pipeline {
-  const { authenticate, resolveTenant, limitCaller, isDraining, record, monotonicMs } = deps;
+  const { authenticate, resolveTenant, limitCaller, isDraining, record, traceCall, monotonicMs } = deps;
   const timeoutMsMax = deps.callTimeoutMsMax ?? callTimeoutMsMax;
   const streamsMax = deps.openStreamsMax ?? openStreamsMax;
   let streams = 0;
@@ -135,11 +140,12 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     try {
       requireNotDraining();
       const timeoutMs = timeLeft(carrier, timeoutMsMax);
-      const call = admit(method, progress, lifetime, progress.startMs + timeoutMs);
-      const answer = after(call, (admitted) => {
-        const request = decode();
-        return after(limitUse(method, admitted), () => method.run(request, admitted));
-      });
+      const answer = traced(progress, () =>
+        after(admit(method, progress, lifetime, progress.startMs + timeoutMs), (admitted) => {
+          const request = decode();
+          return after(limitUse(method, admitted), () => method.run(request, admitted));
+        }),
+      );
       if (answer instanceof Promise) return withinDeadline(answer, lifetime, timeoutMs).then(succeed, failed);
       return succeed(answer);
     } catch (thrown) {
@@ -157,10 +163,12 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     const lifetime = new CallLifetime(carrier);
     try {
       requireNotDraining();
-      const call = await admit(method, progress, lifetime, Number.POSITIVE_INFINITY);
-      await limitUse(method, call);
-      const recheck = async () => void (await authorize(method, progress));
-      await method.run(request, Object.assign(call, { recheck }), sink);
+      await traced(progress, async () => {
+        const call = await admit(method, progress, lifetime, Number.POSITIVE_INFINITY);
+        await limitUse(method, call);
+        const recheck = async () => void (await authorize(method, progress));
+        await method.run(request, Object.assign(call, { recheck }), sink);
+      });
       finish(progress, undefined);
     } catch (thrown) {
       throw fail(progress, thrown);
@@ -250,7 +258,14 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   }
 
   function begin(method: string, isOpen: boolean, carrier: Carrier): Progress {
-    return { method, open: isOpen, carrier, startMs: monotonicMs(), caller: undefined, tenantId: undefined };
+    const startMs = monotonicMs();
+    return { method, open: isOpen, carrier, startMs, caller: undefined, tenantId: undefined, trace: undefined };
+  }
+
+  function traced<T>(progress: Progress, work: () => T): T {
+    if (traceCall === undefined) return work();
+    progress.trace = traceCall(progress.method, progress.carrier);
+    return progress.trace.run(work);
   }
 
   function fail(progress: Progress, thrown: unknown): ConnectError {
@@ -259,10 +274,17 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     return failure.error;
   }
 
-  function finish({ method, open, carrier, startMs, caller, tenantId }: Progress, failure: Failure | undefined): void {
+  function finish(progress: Progress, failure: Failure | undefined): void {
+    const { method, open, carrier, startMs, caller, tenantId } = progress;
+    const { peerAddress } = carrier;
     const durationMs = monotonicMs() - startMs;
     const system = systemOf(carrier);
-    record({ method, system, open, durationMs, peerAddress: carrier.peerAddress, caller, tenantId, failure });
+    // What is refused before the method has no time of its own to tell.
+    const trace = progress.trace ?? (open ? undefined : traceCall?.(method, carrier));
+    const traceId = trace?.traceId ?? parseTraceparent(carrier.header("traceparent"))?.traceId;
+    const ended = { method, system, open, durationMs, peerAddress, caller, tenantId, failure, traceId };
+    record(ended);
+    trace?.end(ended);
   }
 
   return { unary, screen, stream, open, openStream, refuse };

@@ -5,7 +5,7 @@ import type { Change, ChangeRow, Head } from "../core/change.ts";
 import { auditBytes, chainHash, changeBytes } from "../core/change-chain.ts";
 import { sha256 } from "../core/digest.ts";
 import { type KeyId, newId, type TenantId } from "../core/ids.ts";
-import type { StoreDeps } from "./deps.ts";
+import type { StoreDeps, StoreStep } from "./deps.ts";
 import { headRowId } from "./head-row.ts";
 import type { KeySetRecord, KeySetStore } from "./key-set-port.ts";
 import type {
@@ -55,6 +55,7 @@ export class PrismaStore extends PrismaReads implements Store {
   readonly subscriptions: SubscriptionStore;
   readonly #backend: PrismaBackend;
   readonly #deps: StoreDeps;
+  readonly #step: StoreStep;
   readonly #listeners: ((revision: bigint) => unknown)[] = [];
   readonly #checks: ((head: Head) => void)[] = [];
 
@@ -63,6 +64,7 @@ export class PrismaStore extends PrismaReads implements Store {
     this.#backend = backend;
     this.subscriptions = new PrismaSubscriptions(backend.client);
     this.#deps = deps;
+    this.#step = deps.step ?? ((_name, work) => work());
   }
 
   override head(): Promise<Head> {
@@ -70,11 +72,11 @@ export class PrismaStore extends PrismaReads implements Store {
   }
 
   override getKey(id: KeyId): Promise<ApiKey | undefined> {
-    return answering(() => this.#backend.hotReads.getKey(id));
+    return this.#read(() => this.#backend.hotReads.getKey(id));
   }
 
   override keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]> {
-    return answering(() => this.#backend.hotReads.keysOfDigests(tenantId, digests));
+    return this.#read(() => this.#backend.hotReads.keysOfDigests(tenantId, digests));
   }
 
   override changesAfter(after: bigint, limit: number): Promise<readonly ChangeRow[]> {
@@ -82,7 +84,7 @@ export class PrismaStore extends PrismaReads implements Store {
   }
 
   loadKeySet(tenantId: TenantId): Promise<KeySetRecord | undefined> {
-    return answering(() => this.#backend.loadKeySet(tenantId));
+    return this.#read(() => this.#backend.loadKeySet(tenantId));
   }
 
   compactChanges(beforeMs: number, limit: number): Promise<number> {
@@ -94,14 +96,16 @@ export class PrismaStore extends PrismaReads implements Store {
   }
 
   async mutate<T>(work: (tx: StoreTransaction, revision: bigint) => Promise<Mutation<T>>): Promise<Committed<T>> {
-    try {
-      const committed = await answering(() => this.#transact(work));
-      await this.#tell(committed.revision);
-      return committed;
-    } catch (error) {
-      if (error instanceof Unchanged) return error.seen as Committed<T>;
-      throw error;
-    }
+    const { committed, changed } = await this.#step("store.transaction", async () => {
+      try {
+        return { committed: await answering(() => this.#transact(work)), changed: true };
+      } catch (error) {
+        if (error instanceof Unchanged) return { committed: error.seen as Committed<T>, changed: false };
+        throw error;
+      }
+    });
+    if (changed) await this.#tell(committed.revision);
+    return committed;
   }
 
   onCommit(listener: (revision: bigint) => unknown): void {
@@ -159,6 +163,10 @@ export class PrismaStore extends PrismaReads implements Store {
 
   close(): Promise<void> {
     return this.#backend.close();
+  }
+
+  #read<T>(ask: () => Promise<T>): Promise<T> {
+    return this.#step("store.read", () => answering(ask));
   }
 
   #transact<T>(work: (tx: StoreTransaction, revision: bigint) => Promise<Mutation<T>>): Promise<Committed<T>> {

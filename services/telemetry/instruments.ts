@@ -19,8 +19,8 @@ const callSeconds = [
 
 /**
  * The closed list of what Ichor measures, by name. OpenTelemetry's semantic conventions give the names of what they know
- * (`rpc.…`, `db.…`, `process.…`, `nodejs.…`, `v8js.…`); the rest is `ichor.…`. In Prometheus' text `ichor.log.age` with unit s
- * is `ichor_log_age_seconds`, and a counter ends in `_total`.
+ * (`rpc.…`, `db.…`, `process.…`, `nodejs.…`, `v8js.…`); the rest is `ichor.…`. In Prometheus' text a dot is an
+ * underscore, and a counter ends in `_total`.
  */
 export const instruments = {
   "rpc.server.call.duration": {
@@ -131,6 +131,48 @@ export const instruments = {
     unit: "{reload}",
     help: "Reloads of the configuration; `ichor.outcome`: ok or failed, which changed nothing.",
     attributes: ["ichor.outcome"],
+  },
+  "process.cpu.time": {
+    kind: "counter",
+    unit: "s",
+    help: "CPU time of the process.",
+    attributes: ["cpu.mode"],
+  },
+  "process.memory.usage": {
+    kind: "gauge",
+    unit: "By",
+    help: "Resident memory of the process.",
+    attributes: [],
+  },
+  "process.uptime": {
+    kind: "gauge",
+    unit: "s",
+    help: "Time since the process began.",
+    attributes: [],
+  },
+  "v8js.memory.heap.used": {
+    kind: "gauge",
+    unit: "By",
+    help: "Heap that is in use.",
+    attributes: [],
+  },
+  "nodejs.eventloop.delay.p99": {
+    kind: "gauge",
+    unit: "s",
+    help: "99th percentile of the event loop's delay since the last collection.",
+    attributes: [],
+  },
+  "nodejs.eventloop.delay.max": {
+    kind: "gauge",
+    unit: "s",
+    help: "Longest delay of the event loop since the last collection.",
+    attributes: [],
+  },
+  "nodejs.eventloop.utilization": {
+    kind: "gauge",
+    unit: "1",
+    help: "Part of the time since the last collection that the event loop was busy.",
+    attributes: [],
   },
 } as const satisfies Record<string, InstrumentSpec>;
 

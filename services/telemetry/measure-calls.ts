@@ -1,7 +1,6 @@
-import { Code } from "@connectrpc/connect";
 import { getOrMake } from "../core/get-or-make.ts";
 import type { CallRecord, RecordCall } from "../rpc/call-record.ts";
-import type { Failure } from "../rpc/error-boundary.ts";
+import { errorTypeOf, statusNameOf } from "./call-status.ts";
 import type { AttributesOf } from "./instruments.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -30,14 +29,4 @@ function attributesOf({ system, method, failure }: CallRecord): CallAttributes {
     "rpc.response.status_code": failure === undefined ? "OK" : statusNameOf(failure.error.code),
     "error.type": failure === undefined ? "" : errorTypeOf(failure),
   });
-}
-
-/** The reason; for what has none, as a client that went away, the status. */
-function errorTypeOf({ reason, error }: Failure): string {
-  return reason ?? statusNameOf(error.code);
-}
-
-/** `DEADLINE_EXCEEDED`, as gRPC writes it. */
-function statusNameOf(code: Code): string {
-  return Code[code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
 }

@@ -9,6 +9,9 @@ import {
 import { getOrMake } from "../core/get-or-make.ts";
 import { type AttributesOf, type InstrumentName, type InstrumentSpec, instruments } from "./instruments.ts";
 
+/** The name under which Ichor's spans and metrics stand. */
+export const scopeName = "ichor";
+
 /** One value of a counter: a field that is added to, and read when somebody collects. */
 export class Count {
   value = 0;
@@ -46,7 +49,7 @@ export class Metrics {
   #told: Observable[] = [];
 
   constructor(provider: MeterProvider | undefined) {
-    this.#meter = provider?.getMeter("ichor") ?? createNoopMeter();
+    this.#meter = provider?.getMeter(scopeName) ?? createNoopMeter();
   }
 
   /** A new count under these attributes; counts of the same attributes must not be made twice. */

@@ -4,6 +4,7 @@ import { afterAll, expect, it } from "vitest";
 import { parseIssuedKey } from "../../services/core/credential.ts";
 import { loadMasterKeys } from "../../services/keyring/master-key.ts";
 import { callJson } from "../support/calls.ts";
+import { formsOf } from "../support/secret-forms.ts";
 import { startServer, temporaryFolder } from "../support/server-process.ts";
 
 const folder = temporaryFolder("secrets");
@@ -45,11 +46,3 @@ it("keeps no secret in the database, its side files or the log, however it was u
   }
   for (const form of formsOf(masterKey)) expect(all.filter((bytes) => bytes.includes(form))).toEqual([]);
 });
-
-/** The ways in which a secret might have been written. */
-function formsOf(secret: Uint8Array, text?: string): readonly (string | Buffer)[] {
-  const bytes = Buffer.from(secret);
-  const written = [bytes, bytes.toString("hex"), bytes.toString("base64").slice(0, -2), bytes.toString("base64url")];
-  // The secret's part of a credential, without id and checksum.
-  return text === undefined ? written : [...written, text.slice(-49, -6)];
-}

@@ -109,8 +109,8 @@ describe("the server's configuration", () => {
 
 describe("settings", () => {
   it("have one name, from which the variable's follows, each its own", () => {
-    const names = [...Object.keys(serverSettings), ...Object.keys(clientSettings)];
-    expect(new Set(names.map(variableOf)).size).toBe(names.length);
+    const all = [serverSettings, clientSettings].flatMap((table) => Object.entries<Setting<unknown>>(table));
+    expect(new Set(all.map(([name, setting]) => variableOf(name, setting))).size).toBe(all.length);
     expect(variableOf("tlsCertFile")).toBe("ICHOR_TLS_CERT_FILE");
   });
 

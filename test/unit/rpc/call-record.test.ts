@@ -13,6 +13,7 @@ const good: CallRecord = {
   caller: callers.root,
   tenantId: defaultTenantId,
   failure: undefined,
+  traceId: undefined,
 };
 
 function linesOf(...records: CallRecord[]) {

@@ -91,6 +91,7 @@ describe("measureCalls", () => {
     caller: undefined,
     tenantId: undefined,
     failure: undefined,
+    traceId: undefined,
   } as const;
 
   it("measures calls by system, method, status and reason, and by nothing that names a caller", async () => {
