@@ -1,4 +1,5 @@
 import { recordCopy } from "./changes/record-copy.ts";
+import { backupFile } from "./store/backup-file.ts";
 import { type CopyOptions, type CopyReport, copyStore, unfenceStore } from "./store/copy-store.ts";
 import { openStore } from "./store/open-store.ts";
 
@@ -26,6 +27,11 @@ export async function copyWholeStore(
     await copy.close();
   }
   return report;
+}
+
+/** Backs a SQLite store up into a new file; see store/backup-file.ts. */
+export function backupStore(url: string, to: string): void {
+  backupFile(url, to);
 }
 
 /** Gives up a copy, so that the source is used again. False if it wasn't fenced. */

@@ -1,8 +1,10 @@
+import { createConnection } from "mariadb";
+import { Client } from "pg";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Tail } from "../../services/changes/tail.ts";
 import type { TenantId } from "../../services/core/ids.ts";
 import type { Store } from "../../services/store/port.ts";
-import { createTestDatabase, type TestDatabase } from "../support/databases.ts";
+import { createTestDatabase, mariadbOptions, type TestDatabase } from "../support/databases.ts";
 import { requirement } from "../support/requirements.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { changed, inserting, newKeyId, sampleAudit, sampleKey, sampleTenant } from "./samples.ts";
@@ -12,13 +14,32 @@ import { openTestStore } from "./sqlite-files.ts";
 const postgres = await requirement("postgres");
 const mariadb = await requirement("mariadb");
 
-postgres.describe("with a PostgreSQL server", (url) => describeFaults("PostgreSQL", url, "postgresql:"));
-mariadb.describe("with a MariaDB server", (url) => describeFaults("MariaDB", url, "mysql:"));
+postgres.describe("with a PostgreSQL server", (url) =>
+  describeFaults("PostgreSQL", url, "postgresql:", async (database) => {
+    const client = new Client({ connectionString: database });
+    await client.connect();
+    await client.query("BEGIN; LOCK TABLE api_key IN ACCESS EXCLUSIVE MODE");
+    return () => client.end();
+  }),
+);
+mariadb.describe("with a MariaDB server", (url) =>
+  describeFaults("MariaDB", url, "mysql:", async (database) => {
+    const connection = await createConnection(mariadbOptions(database));
+    await connection.query("LOCK TABLES api_key WRITE");
+    return () => connection.end();
+  }),
+);
 
 const impatient = { connectMs: 400, statementMs: 600, silenceMs: 800 };
 const unavailable = { reason: "STORE_UNAVAILABLE", retryAfterMs: expect.any(Number) };
 
-function describeFaults(name: string, serverUrl: string, scheme: string): void {
+function describeFaults(
+  name: string,
+  serverUrl: string,
+  scheme: string,
+  /** Lets every statement about keys wait, until what it gives is called. */
+  lockKeys: (databaseUrl: string) => Promise<() => Promise<void>>,
+): void {
   describe(`a store on ${name} whose connections fail`, () => {
     let database: TestDatabase;
     let proxy: TcpProxy;
@@ -86,6 +107,18 @@ function describeFaults(name: string, serverUrl: string, scheme: string): void {
       proxy.restore();
       await answering(() => store.mutate(inserting(sampleKey(tenantId))));
       for (const ask of asks) await ask();
+    });
+
+    it("refuses what finds no connection because all of them wait for a slow database, and has answers again after", async () => {
+      for (let round = 0; round < 2; round++) {
+        const unlock = await lockKeys(database.url);
+        // Three connections wait for the lock, until a statement has taken too long; the rest wait for a connection.
+        const asked = await Promise.allSettled(Array.from({ length: 12 }, () => store.getKey(newKeyId())));
+        for (const answer of asked) expect(answer).toMatchObject({ status: "rejected", reason: unavailable });
+        await unlock();
+        await answering(() => store.getKey(newKeyId()), 2_000 / impatient.connectMs);
+        for (const ask of asks) await ask();
+      }
     });
 
     it("leaves nothing of a transaction whose connection is cut in the middle", async () => {

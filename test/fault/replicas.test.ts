@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callJson, reasonOf } from "../support/calls.ts";
 import { createTestDatabase, type TestDatabase } from "../support/databases.ts";
+import { killRounds } from "../support/kill-rounds.ts";
 import { requirement } from "../support/requirements.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 import { startTcpProxy, type TcpProxy } from "../support/tcp-proxy.ts";
@@ -19,7 +20,7 @@ mariadb.describe("with a MariaDB server", (url) => {
   );
 });
 
-const killRounds = 2;
+const rounds = killRounds(2);
 
 function describeReplicas(name: string, serverUrl: string, defaultPort: number, env: Record<string, string>): void {
   describe(`two servers on ${name}`, () => {
@@ -108,9 +109,28 @@ function describeReplicas(name: string, serverUrl: string, defaultPort: number, 
       expect(a.log.join("\n") + b.log.join("\n")).not.toContain(a.rootCredential);
     });
 
-    it(`lose nothing that was acknowledged when one of them is killed, ${killRounds} times`, async () => {
+    it("answer by a call's deadline, however slow the database is", async () => {
+      const { credential } = await issue(a);
+      proxy.stall();
+      const calls = ["IssueApiKey", "VerifyCredential"].map((method) =>
+        callJson(
+          a.url,
+          `AdminService/${method}`,
+          a.rootCredential,
+          method === "IssueApiKey" ? { name: "k" } : { credential, noCache: true },
+          { "connect-timeout-ms": "300" },
+        ),
+      );
+      const answers = await Promise.all(calls);
+      expect(answers.map(reasonOf)).toEqual(["DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"]);
+      proxy.restore();
+      while ((await admin(a, "IssueApiKey", { name: "k" })).status === 503);
+      expect(await codeAt(a, credential)).toBe("VERIFICATION_CODE_VALID");
+    });
+
+    it(`lose nothing that was acknowledged when one of them is killed, ${rounds} times`, async () => {
       const acknowledged: { keyId: string; credential: string }[] = [];
-      for (let round = 0; round < killRounds; round++) {
+      for (let round = 0; round < rounds; round++) {
         const before = acknowledged.length;
         let killed: Promise<void> | undefined;
         const client = async (server: ServerProcess) => {
