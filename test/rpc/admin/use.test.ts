@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SelfService } from "../../../gen/ichor/v1/self_service_pb.ts";
 import { startTestApp, type TestApp } from "../../support/test-app.ts";
 
 let t: TestApp;
@@ -59,6 +60,16 @@ describe("the use of a key", () => {
     const { apiKey, credential } = await t.admin().issueApiKey({ name: "k", scopes: ["ichor:keys:read"] });
     await t.admin(credential).getApiKey({ keyId: apiKey?.id ?? "" });
     expect((await get(apiKey?.id ?? ""))?.useCount).toBe(1n);
+  });
+
+  it("is told to the key itself as to an administrator, although its record is kept in memory", async () => {
+    const { keyId, credential } = await issue();
+    const self = () => t.client(SelfService, credential).getSelf({});
+    await self();
+    await self();
+    const key = await get(keyId);
+    expect(key?.useCount).toBe(2n);
+    expect((await self()).apiKey).toEqual(key);
   });
 
   it("makes no revision, no change of the etag, and finds unused keys", async () => {
