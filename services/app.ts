@@ -9,7 +9,6 @@ import { Tail } from "./changes/tail.ts";
 import { openWakeUps, type WakeWays } from "./changes/wake-ups.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { parseDatabaseUrl } from "./core/database-url.ts";
-import type { Peppers } from "./core/digest.ts";
 import { exposedRights } from "./core/file-rights.ts";
 import type { TenantId } from "./core/ids.ts";
 import { defaultTenantSlug } from "./core/tenant.ts";
@@ -22,8 +21,7 @@ import { keySetStream } from "./key-set-stream.ts";
 import { AnswerSealer } from "./keyring/answer-sealer.ts";
 import { Keyring } from "./keyring/keyring.ts";
 import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
-import { loadPeppers } from "./keyring/peppers.ts";
-import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
+import { PepperRing } from "./keyring/pepper-ring.ts";
 import { openLimits } from "./limits/open-limits.ts";
 import { findTenant } from "./mutation/find-tenant.ts";
 import { countDerived, countVerifications, observeApp } from "./observe-app.ts";
@@ -38,10 +36,11 @@ import { createPipeline, type Pipeline } from "./rpc/pipeline.ts";
 import { createReadiness, type Readiness } from "./rpc/readiness.ts";
 import { reflectionServices } from "./rpc/reflection.ts";
 import { selfService } from "./self/service.ts";
-import { openStore, type StoreOptions } from "./store/open-store.ts";
+import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/port.ts";
 import { postgresClientConfig } from "./store/postgres-pool.ts";
 import { StoreStartError } from "./store/start-error.ts";
+import { withStore } from "./store/with-store.ts";
 import { measureCalls } from "./telemetry/measure-calls.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { traceCalls, traceSteps } from "./telemetry/trace-calls.ts";
@@ -95,20 +94,8 @@ export async function migrateStore(config: ServerConfig, deps: OfflineDeps): Pro
   makeDataDir(config.dataDir);
   const applied: string[] = [];
   const onMigrated = (names: readonly string[]) => void applied.push(...names);
-  await withStore(config, deps, { migrate: true, onMigrated }, async () => {});
+  await withStore({ url: config.databaseUrl, migrate: true, onMigrated, ...deps }, async () => {});
   return applied;
-}
-
-/** Seals every secret of the store anew under the current master key; see keyring/rewrap.ts. */
-export async function rewrapStore(
-  config: ServerConfig,
-  deps: OfflineDeps,
-  onProgress: (progress: RewrapProgress) => void,
-): Promise<RewrapProgress> {
-  const masterKeys = loadMasterKeys(config.masterKeyFile);
-  return withStore(config, deps, { migrate: false }, (store) =>
-    rewrapSecrets(store, masterKeys, deps.random, onProgress),
-  );
 }
 
 /** Gives a store a new epoch, as after a restore; see changes/renew-store-epoch.ts. Servers may run meanwhile. */
@@ -116,27 +103,11 @@ export async function renewEpoch(
   config: ServerConfig,
   { now, random }: OfflineDeps,
 ): Promise<{ readonly storeEpoch: string; readonly revision: bigint }> {
-  return withStore(config, { now, random }, { migrate: false }, async (store) => {
+  return withStore({ url: config.databaseUrl, migrate: false, now, random }, async (store) => {
     await renewStoreEpoch({ store, now, random }, (await store.head()).storeEpoch);
     const { storeEpoch, revision } = await store.head();
     return { storeEpoch, revision };
   });
-}
-
-/** Opens the store for a command beside the servers, and closes it after. */
-async function withStore<T>(
-  { databaseUrl: url }: ServerConfig,
-  { now, random }: OfflineDeps,
-  options: Pick<StoreOptions, "migrate" | "onMigrated">,
-  use: (store: Store) => Promise<T>,
-): Promise<T> {
-  const log = { info() {}, error() {} };
-  const store = await openStore({ url, clock: { now }, random, log, ...options });
-  try {
-    return await use(store);
-  } finally {
-    await store.close();
-  }
 }
 
 /** Opens the store, makes what a first start makes, and puts every service on its ports. Rejects if the start is refused. */
@@ -157,37 +128,21 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     if (firstStart && config.makeMasterKey) createMasterKeyFile(config.masterKeyFile, random);
     const masterKeys = loadMasterKeys(config.masterKeyFile);
     await bootstrap({ store, masterKeys, dataDir: config.dataDir, clock: { now }, random, log });
-    let peppers = await loadPeppers(store, masterKeys);
-    const reloadPeppers = () =>
-      loadPeppers(store, masterKeys).then(
-        (loaded) => {
-          peppers = loaded;
-        },
-        (err: unknown) => log.error({ err }, "the peppers could not be loaded again"),
-      );
     const readiness = createReadiness();
     const onStale = (stale: boolean) => readiness.set("store", stale);
     const tail = new Tail({ store, clock: { now, monotonicMs }, schedule, log, onStale });
     const keyring = new Keyring({ store, masterKeys, random, now, followed: tail });
-    tail.subscribe((event) => {
-      keyring.apply(event.kind === "reset" ? undefined : event.row.change);
-      if (event.kind === "reset" || event.row.change.kind === "secret") void reloadPeppers();
-    });
+    tail.subscribe((event) => keyring.apply(event.kind === "reset" ? undefined : event.row.change));
     const records = new RecordCache({ store, tail, monotonicMs });
     const runs = metrics.counts("ichor.periodic.runs");
     const reloads = metrics.counts("ichor.config.reloads");
     const onRun = (what: string, outcome: string) => void runs(what, outcome).value++;
     const stream = keySetStream({ store, tail, keyring, now, random, drain: readiness.drainSignal, onRun, log });
     await tail.start();
+    const peppers = await PepperRing.load({ store, masterKeys, now, schedule, followed: tail, log });
     const instanceId = Buffer.from(random(8)).toString("hex");
     const wakeUps = openWakeUps(wakeWaysOf(config), { store, tail, instanceId, log });
 
-    const ring: Peppers = {
-      current: () => peppers.current(),
-      get: (id) => peppers.get(id),
-      live: () => peppers.live(),
-      someSealed: () => peppers.someSealed(),
-    };
     const use = new UseRecorder({ store, now, schedule, log });
     const limits = openLimits({
       ...{ redisUrl: config.redisUrl, now, reconnectDelayMs: jitteredDelayMs, log },
@@ -197,14 +152,14 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       records,
       limiter: limits.keys,
       freshness: tail,
-      peppers: ring,
-      rebindSecret: rebindSecret({ store, peppers: ring, forgetKey: (id) => records.forgetKey(id), log }),
+      peppers,
+      rebindSecret: rebindSecret({ store, peppers, forgetKey: (id) => records.forgetKey(id), log }),
       recordUse: use.record,
       keyring,
       issuer: deps.issuer,
       now,
     };
-    const sealer = new AnswerSealer(masterKeys, () => peppers, random);
+    const sealer = new AnswerSealer(masterKeys, peppers, random);
     const home = await store.getTenantBySlug(defaultTenantSlug);
     if (home === undefined) throw new TypeError("bootstrap made no default tenant");
     const authenticate = authenticateCaller({ ...verification, defaultTenantId: home.id });
@@ -234,7 +189,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     });
     const countVerification = countVerifications(metrics);
     const shared = {
-      ...{ store, sealer, peppers: ring, keyring, verifyPresented: verify, countVerification },
+      ...{ store, sealer, peppers, keyring, verifyPresented: verify, countVerification },
       ...{ issuer: deps.issuer, random, now },
     };
     const offered = [
@@ -270,6 +225,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       countReload: (outcome) => void reloads(outcome).value++,
       async close() {
         metrics.close();
+        peppers.close();
         await periodicWork.stop();
         await stream.stop();
         await use.stop();

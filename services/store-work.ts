@@ -1,7 +1,7 @@
 import { recordCopy } from "./changes/record-copy.ts";
 import { backupFile } from "./store/backup-file.ts";
 import { type CopyOptions, type CopyReport, copyStore, unfenceStore } from "./store/copy-store.ts";
-import { openStore } from "./store/open-store.ts";
+import { withStore } from "./store/with-store.ts";
 
 /** What work on whole stores needs of its process. */
 export interface StoreWorkDeps {
@@ -20,12 +20,7 @@ export async function copyWholeStore(
 ): Promise<CopyReport> {
   const deps = { clock: { now }, random, log };
   const report = await copyStore({ ...options, ...deps });
-  const copy = await openStore({ url: options.to, migrate: false, ...deps });
-  try {
-    await recordCopy(copy, report);
-  } finally {
-    await copy.close();
-  }
+  await withStore({ url: options.to, migrate: false, now, random }, (copy) => recordCopy(copy, report));
   return report;
 }
 

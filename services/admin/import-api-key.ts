@@ -2,13 +2,14 @@ import { create, type MessageShape } from "@bufbuild/protobuf";
 import { AdminService, type ImportApiKeyRequestSchema, ItemErrorSchema } from "../../gen/ichor/v1/admin_service_pb.ts";
 import type { ApiKey } from "../core/api-key.ts";
 import { keysDigest } from "../core/change-chain.ts";
-import { importedDigest, sha256 } from "../core/digest.ts";
+import { importedDigest, type Pepper, sha256 } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { newId, type TenantId } from "../core/ids.ts";
 import { importedKeyFault } from "../core/imported-key.ts";
 import type { Tenant } from "../core/tenant.ts";
 import { insertKey, keyNotFound } from "../mutation/mutate-key.ts";
+import { pepperToBind } from "../mutation/pepper-to-bind.ts";
 import { runOnce } from "../mutation/run-once.ts";
 import type { Unary } from "../rpc/call.ts";
 import type { StoreTransaction } from "../store/port.ts";
@@ -119,6 +120,7 @@ class Importer {
   readonly #tenant: Tenant;
   readonly #revision: bigint;
   readonly #known: KnownCredentials;
+  readonly #pepper: Pepper;
   readonly #quota: KeyQuota;
   readonly #nowMs: number;
   readonly #revived: Uint8Array[] = [];
@@ -129,12 +131,14 @@ class Importer {
     tenant: Tenant,
     revision: bigint,
     known: KnownCredentials,
+    pepper: Pepper,
   ) {
     this.#deps = deps;
     this.#tx = tx;
     this.#tenant = tenant;
     this.#revision = revision;
     this.#known = known;
+    this.#pepper = pepper;
     this.#quota = new KeyQuota(tx, tenant);
     this.#nowMs = deps.now();
   }
@@ -147,7 +151,8 @@ class Importer {
     wanted: readonly Import[],
   ): Promise<Importer> {
     const hashes = wanted.map(({ rawSha256 }) => rawSha256);
-    return new Importer(deps, tx, tenant, revision, await knownCredentials(tx, tenant.id, hashes, deps.peppers));
+    const known = await knownCredentials(tx, tenant.id, hashes, deps.peppers);
+    return new Importer(deps, tx, tenant, revision, known, await pepperToBind(tx, deps.peppers));
   }
 
   /** Throws INVALID_FIELD, KEY_ALREADY_EXISTS, KEY_WAS_REVOKED, QUOTA_EXCEEDED. */
@@ -171,8 +176,7 @@ class Importer {
     const id = newId("key", this.#nowMs, this.#deps.random(10));
     this.#known.add(rawSha256, id);
     this.#revived.push(...tombstones);
-    const pepper = this.#deps.peppers.current();
-    const digest = importedDigest(pepper, tenant.id, rawSha256);
+    const digest = importedDigest(this.#pepper, tenant.id, rawSha256);
     return keyOfDraft(draft, {
       id,
       tenantId: tenant.id,
@@ -180,7 +184,7 @@ class Importer {
       prefix: "",
       createTimeMs: this.#nowMs,
       expireTimeMs,
-      secretVersions: [{ number: 1, digest, pepperId: pepper.id, createTimeMs: this.#nowMs }],
+      secretVersions: [{ number: 1, digest, pepperId: this.#pepper.id, createTimeMs: this.#nowMs }],
       revision: this.#revision,
     });
   }

@@ -5,6 +5,7 @@ import { FieldViolations } from "../core/field-violations.ts";
 import { newId } from "../core/ids.ts";
 import type { Tenant } from "../core/tenant.ts";
 import { insertKey } from "../mutation/mutate-key.ts";
+import { pepperToBind } from "../mutation/pepper-to-bind.ts";
 import type { Unary } from "../rpc/call.ts";
 import { apiKeyToProto } from "../wire/api-key.ts";
 import { checkRequestId } from "../wire/request-fields.ts";
@@ -36,7 +37,7 @@ export function issueApiKey(deps: AdminDeps): Unary<typeof AdminService.method.i
         const expireTimeMs = chooseExpireTime(violations, tenant, draft.expiry, nowMs);
         violations.throwIfAny();
         await requireQuota(tx, tenant, draft.fields.ownerId);
-        const pepper = deps.peppers.current();
+        const pepper = await pepperToBind(tx, deps.peppers);
         const digest = issuedDigest(pepper, tenant.id, id, secret);
         return keyOfDraft(draft, {
           id,

@@ -121,7 +121,11 @@ const tenantEvents: Readonly<Record<TenantEvent, true>> = {
   enabled: true,
   tokens_revoked: true,
 };
-const secretEvents: Readonly<Record<SecretEvent, true>> = { pepper_added: true, macaroon_master_added: true };
+const secretEvents: Readonly<Record<SecretEvent, true>> = {
+  pepper_added: true,
+  pepper_retired: true,
+  macaroon_master_added: true,
+};
 const signingKeyEvents: Readonly<Record<SigningKeyEvent, true>> = {
   created: true,
   rotated: true,

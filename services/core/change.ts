@@ -55,7 +55,7 @@ export type KeyEvent =
 /** `tokens_revoked`: those issued before a time ended. */
 export type TenantEvent = "created" | "changed" | "disabled" | "enabled" | "tokens_revoked";
 
-export type SecretEvent = "pepper_added" | "macaroon_master_added";
+export type SecretEvent = "pepper_added" | "pepper_retired" | "macaroon_master_added";
 
 export type SigningKeyEvent = "created" | "rotated" | "compromised" | "removed";
 

@@ -1,6 +1,6 @@
 import { deriveKey } from "../core/derive-key.ts";
+import type { Peppers } from "../core/digest.ts";
 import type { MasterKeys } from "./master-key.ts";
-import type { LoadedPeppers } from "./peppers.ts";
 import { open, seal } from "./seal.ts";
 
 const table = "idempotency_record";
@@ -8,11 +8,10 @@ const table = "idempotency_record";
 /** Seals the answers that idempotency records keep, and gives the keys that arguments are fingerprinted under. */
 export class AnswerSealer {
   readonly #masterKeys: MasterKeys;
-  readonly #peppers: () => LoadedPeppers;
+  readonly #peppers: Pick<Peppers, "live">;
   readonly #random: (size: number) => Uint8Array;
 
-  /** `peppers` gives those of now. */
-  constructor(masterKeys: MasterKeys, peppers: () => LoadedPeppers, random: (size: number) => Uint8Array) {
+  constructor(masterKeys: MasterKeys, peppers: Pick<Peppers, "live">, random: (size: number) => Uint8Array) {
     this.#masterKeys = masterKeys;
     this.#peppers = peppers;
     this.#random = random;
@@ -27,8 +26,8 @@ export class AnswerSealer {
     return open(this.#masterKeys, { table, rowId }, sealed);
   }
 
-  /** One of 32 bytes per loaded pepper, the newest first. */
+  /** One of 32 bytes per loaded pepper, that of the current one first. */
   fingerprintKeys(): readonly Uint8Array[] {
-    return this.#peppers().newestFirst.map(({ key }) => deriveKey(key, "fingerprint"));
+    return this.#peppers.live().map(({ key }) => deriveKey(key, "fingerprint"));
   }
 }

@@ -8,6 +8,8 @@ export interface LoadedSecret {
   readonly id: string;
   /** Never logged. */
   readonly key: Uint8Array;
+  /** Ms since the epoch. */
+  readonly createTimeMs: number;
 }
 
 /** The secrets of one purpose, as far as this server could open them; the newest first. */
@@ -26,11 +28,12 @@ export async function loadSecrets(
   const rows = [...(await store.listSealedSecrets(purpose))].sort(newerFirst);
   const openable = rows.filter(({ masterKeyId }) => masterKeys.byId(masterKeyId) !== undefined);
   return {
-    opened: openable.map((row) => ({ id: row.id, key: openSecret(masterKeys, row) })),
+    opened: openable.map((row) => ({ id: row.id, key: openSecret(masterKeys, row), createTimeMs: row.createTimeMs })),
     sealed: rows.filter((row) => !openable.includes(row)),
   };
 }
 
-function newerFirst(a: SealedSecret, b: SealedSecret): number {
+/** The order of secrets by their age. */
+export function newerFirst(a: SealedSecret, b: SealedSecret): number {
   return b.createTimeMs - a.createTimeMs || (a.id < b.id ? 1 : -1);
 }

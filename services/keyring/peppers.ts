@@ -1,3 +1,4 @@
+import { currentPepper, pepperLeadMs } from "../core/current-pepper.ts";
 import type { Pepper, Peppers } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
 import type { SealedSecret, StoreReads } from "../store/port.ts";
@@ -10,25 +11,24 @@ export const pepperPurpose = "pepper";
 
 const pepperBytes = 32;
 
-/** The store's peppers that this server could open. */
+/** The store's peppers that this server could open, as of one moment. */
 export class LoadedPeppers implements Peppers {
-  /** Newest first. */
-  readonly newestFirst: readonly Pepper[];
   /** Those that stay sealed, their master key not being loaded, newest first: digests bound to them can't be checked. */
   readonly sealed: readonly Pick<SealedSecret, "id" | "masterKeyId">[];
+  readonly #currentFirst: readonly Pepper[];
   readonly #byId: ReadonlyMap<string, Pepper>;
 
-  constructor(newestFirst: readonly Pepper[], sealed: readonly Pick<SealedSecret, "id" | "masterKeyId">[] = []) {
-    this.newestFirst = newestFirst;
+  constructor(currentFirst: readonly Pepper[], sealed: readonly Pick<SealedSecret, "id" | "masterKeyId">[] = []) {
     this.sealed = sealed;
-    this.#byId = new Map(newestFirst.map((pepper) => [pepper.id, pepper]));
+    this.#currentFirst = currentFirst;
+    this.#byId = new Map(currentFirst.map((pepper) => [pepper.id, pepper]));
   }
 
-  /** The newest one that is loaded. Throws SECRET_NOT_LOADED if there is none. */
+  /** Throws SECRET_NOT_LOADED if none is loaded. */
   current(): Pepper {
-    const [newest] = this.newestFirst;
-    if (newest === undefined) throw new IchorError("SECRET_NOT_LOADED", "no pepper is loaded");
-    return newest;
+    const [current] = this.#currentFirst;
+    if (current === undefined) throw new IchorError("SECRET_NOT_LOADED", "no pepper is loaded");
+    return current;
   }
 
   get(id: string): Pepper | undefined {
@@ -36,7 +36,7 @@ export class LoadedPeppers implements Peppers {
   }
 
   live(): readonly Pepper[] {
-    return this.newestFirst;
+    return this.#currentFirst;
   }
 
   someSealed(): boolean {
@@ -44,13 +44,24 @@ export class LoadedPeppers implements Peppers {
   }
 }
 
-/** Reads and opens all peppers of the store. Throws SECRET_NOT_LOADED for one that is damaged. */
+/** Reads and opens all peppers of the store, as of `nowMs`. Throws SECRET_NOT_LOADED for one that is damaged. */
 export async function loadPeppers(
   store: Pick<StoreReads, "listSealedSecrets">,
   masterKeys: MasterKeys,
-): Promise<LoadedPeppers> {
+  nowMs: number,
+): Promise<{
+  readonly peppers: LoadedPeppers;
+  /** In how many ms another one becomes current; undefined: none is about to. */
+  readonly changesInMs: number | undefined;
+}> {
   const { opened, sealed } = await loadSecrets(store, masterKeys, pepperPurpose);
-  return new LoadedPeppers(opened, sealed);
+  const current = currentPepper(opened, nowMs);
+  const leads = opened.map(({ createTimeMs }) => createTimeMs + pepperLeadMs - nowMs).filter((ms) => ms > 0);
+  const currentFirst = opened.filter((pepper) => pepper === current).concat(opened.filter((one) => one !== current));
+  return {
+    peppers: new LoadedPeppers(currentFirst, sealed),
+    changesInMs: opened.length > 1 && leads.length > 0 ? Math.min(...leads) : undefined,
+  };
 }
 
 /** Makes a pepper of 32 random bytes, and the row that it is kept in. */

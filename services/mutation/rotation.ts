@@ -2,7 +2,9 @@ import type { ApiKey } from "../core/api-key.ts";
 import { formatIssuedKey } from "../core/credential.ts";
 import { issuedDigest, type Peppers } from "../core/digest.ts";
 import { rotateKey } from "../core/key-life.ts";
+import type { StoreTransaction } from "../store/port.ts";
 import { apiKeyToProto } from "../wire/api-key.ts";
+import { pepperToBind } from "./pepper-to-bind.ts";
 
 /** Longest that a superseded secret may live on, in ms. */
 export const gracePeriodMsMax = 30 * 86_400_000;
@@ -22,8 +24,8 @@ export function rotation(
   const secret = random(32);
   return {
     event: "rotated" as const,
-    change: (key: ApiKey, nowMs: number) => {
-      const pepper = peppers.current();
+    change: async (key: ApiKey, nowMs: number, tx: StoreTransaction) => {
+      const pepper = await pepperToBind(tx, peppers);
       const digest = issuedDigest(pepper, key.tenantId, key.id, secret);
       return rotateKey(key, { digest, pepperId: pepper.id, nowMs, gracePeriodMs, revokeDerived });
     },

@@ -30,9 +30,9 @@ export function rotateSelf(deps: SelfDeps): Unary<typeof SelfService.method.rota
     return mutateKey(deps, call, SelfService.method.rotateSelf, request, key.id, {
       ...rotates,
       repeatedBy: String(version.number),
-      change: (before, nowMs) => {
+      change: (before, nowMs, tx) => {
         requireNewest(call.caller, before);
-        return rotates.change(before, nowMs);
+        return rotates.change(before, nowMs, tx);
       },
     });
   };

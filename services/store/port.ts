@@ -48,6 +48,23 @@ export interface KeyOfDigest {
   readonly digest: Uint8Array;
 }
 
+/** What is bound to a pepper, of any tenant. */
+export interface PepperUse {
+  readonly pepperId: string;
+  /** Secrets that verify, but for constraints and a suspension. */
+  readonly live: number;
+  /** Secrets past their grace, and those of revoked and expired keys. */
+  readonly dead: number;
+  /** Digests that refuse an import. */
+  readonly tombstones: number;
+}
+
+export interface SecretUse {
+  /** Those that anything is bound to, by id. */
+  readonly peppers: readonly PepperUse[];
+  readonly masterKeys: readonly { readonly masterKeyId: string; readonly secrets: number }[];
+}
+
 /** What is to be added to the use of a key and of its secrets. */
 export interface KeyUse {
   readonly keyId: KeyId;
@@ -111,6 +128,9 @@ export interface StoreReads {
   liveRootKeyIds(nowMs: number): Promise<readonly KeyId[]>;
   /** Those of one tenant if it is named, else of all, those of the whole store among them. */
   listSealedSecrets(purpose: string, tenantId?: TenantId): Promise<readonly SealedSecret[]>;
+  hasSealedSecret(id: string): Promise<boolean>;
+  /** Whether a secret, live or dead, or a tombstone is bound to the pepper; looks at all of them if none is. */
+  isPepperBound(pepperId: string): Promise<boolean>;
   /** By slug, those after `afterSlug`. */
   listTenants(afterSlug: string, limit: number): Promise<readonly Tenant[]>;
   /** What derived tokens need. */
@@ -189,8 +209,8 @@ export interface Store extends StoreReads, KeySetStore {
    */
   checkHead(check: (head: Head) => void): void;
   /**
-   * Binds a secret version to another pepper if it is still bound to `fromPepperId`: a compare-and-set outside the log,
-   * since no decision depends on which pepper it is. False if someone else was faster.
+   * Binds a secret version to another pepper if it is still bound to `fromPepperId` and the store has the other one: a
+   * compare-and-set outside the log, since no decision depends on which pepper it is. False if someone else was faster.
    */
   rebindSecret(
     keyId: KeyId,
@@ -199,6 +219,10 @@ export interface Store extends StoreReads, KeySetStore {
     toPepperId: string,
     digest: Uint8Array,
   ): Promise<boolean>;
+  /** What is bound to which pepper and sealed under which master key at `nowMs`; looks at every secret. */
+  secretUse(nowMs: number): Promise<SecretUse>;
+  /** How many records there are of calls of a span, ms since the epoch, its end not included. */
+  countIdempotencyRecords(fromMs: number, untilMs: number): Promise<number>;
   /** Secrets that are sealed under another master key, by id; those after `afterId`. */
   secretsNotUnder(masterKeyId: string, afterId: string, limit: number): Promise<readonly SealedSecret[]>;
   /**

@@ -148,6 +148,19 @@ export abstract class PrismaReads implements StoreReads {
     });
   }
 
+  hasSealedSecret(id: string): Promise<boolean> {
+    return answering(async () => (await this.db.sealedSecret.count({ where: { id } })) > 0);
+  }
+
+  isPepperBound(pepperId: string): Promise<boolean> {
+    return answering(async () => {
+      const one = { where: { pepperId }, select: { tenantId: true } };
+      return (
+        (await this.db.importTombstone.findFirst(one)) !== null || (await this.db.secretVersion.findFirst(one)) !== null
+      );
+    });
+  }
+
   listTenants(afterSlug: string, limit: number): Promise<readonly Tenant[]> {
     return answering(async () => {
       const where = { slug: { gt: afterSlug } };

@@ -15,6 +15,7 @@ import type {
   KeyUse,
   Mutation,
   SealedSecret,
+  SecretUse,
   Store,
   StoreTransaction,
 } from "./port.ts";
@@ -22,6 +23,7 @@ import { answering } from "./prisma-errors.ts";
 import { tendIdempotencyRecords } from "./prisma-idempotency.ts";
 import { compactChanges, keepMarks, readCompactedThrough } from "./prisma-key-set.ts";
 import { type Db, PrismaReads } from "./prisma-reads.ts";
+import { secretUse } from "./prisma-secret-use.ts";
 import { PrismaSubscriptions } from "./prisma-subscriptions.ts";
 import { type InsertMany, insertRows, type KeyInTransaction, PrismaTransaction } from "./prisma-transaction.ts";
 import { addUse } from "./prisma-use.ts";
@@ -123,11 +125,16 @@ export class PrismaStore extends PrismaReads implements Store {
     toPepperId: string,
     digest: Uint8Array,
   ): Promise<boolean> {
-    const { count } = await answering(() =>
-      this.#backend.client.secretVersion.updateMany({
-        where: { keyId, number, pepperId: fromPepperId },
-        data: { pepperId: toPepperId, digest: digest as Uint8Array<ArrayBuffer> },
-      }),
+    const { client } = this.#backend;
+    // The first statement holds the pepper's row, so that who retires it waits, or has done so.
+    const [, count] = await answering(() =>
+      client.$transaction([
+        client.$executeRaw`UPDATE sealed_secret SET id = id WHERE id = ${toPepperId}`,
+        client.$executeRaw`
+          UPDATE secret_version SET pepper_id = ${toPepperId}, digest = ${digest}
+          WHERE key_id = ${keyId} AND number = ${number} AND pepper_id = ${fromPepperId}
+            AND EXISTS (SELECT 1 FROM sealed_secret WHERE id = ${toPepperId})`,
+      ]),
     );
     return count === 1;
   }
@@ -138,6 +145,15 @@ export class PrismaStore extends PrismaReads implements Store {
 
   addUse(uses: readonly KeyUse[]): Promise<void> {
     return answering(() => addUse(this.#backend.client, uses));
+  }
+
+  secretUse(nowMs: number): Promise<SecretUse> {
+    return answering(() => secretUse(this.#backend.client, nowMs));
+  }
+
+  countIdempotencyRecords(fromMs: number, untilMs: number): Promise<number> {
+    const createTimeMs = { gte: BigInt(fromMs), lt: BigInt(untilMs) };
+    return answering(() => this.#backend.client.idempotencyRecord.count({ where: { createTimeMs } }));
   }
 
   secretsNotUnder(masterKeyId: string, afterId: string, limit: number): Promise<readonly SealedSecret[]> {

@@ -13,7 +13,7 @@ export class SqliteReads implements HotReads {
   readonly #connections: SqliteConnections;
   readonly #key: (id: KeyId) => ApiKey | undefined;
   readonly #head: Database.Statement<[], { revision: bigint; hash: Uint8Array; storeEpoch: string }>;
-  readonly #digest: Database.Statement<[string, Uint8Array], KeyOfDigest>;
+  readonly #digests: (tenantId: TenantId, digests: readonly Uint8Array[]) => readonly KeyOfDigest[];
   readonly #changes: Database.Statement<[bigint, number], LogRow>;
 
   constructor(connections: SqliteConnections) {
@@ -23,7 +23,11 @@ export class SqliteReads implements HotReads {
     this.#head = reader
       .prepare<[], { revision: bigint; hash: Uint8Array; storeEpoch: string }>(headSql)
       .safeIntegers(true);
-    this.#digest = reader.prepare<[string, Uint8Array], KeyOfDigest>(digestSql);
+    const digest = reader.prepare<[string, Uint8Array], KeyOfDigest>(digestSql);
+    // Of one moment: a secret that is bound to another pepper between two of them would be seen under neither.
+    this.#digests = reader.transaction((tenantId: TenantId, digests: readonly Uint8Array[]) =>
+      digests.flatMap((one) => digest.all(tenantId, one)),
+    );
     this.#changes = reader.prepare<[bigint, number], LogRow>(changesSql).safeIntegers(true);
   }
 
@@ -32,7 +36,7 @@ export class SqliteReads implements HotReads {
   }
 
   async keysOfDigests(tenantId: TenantId, digests: readonly Uint8Array[]): Promise<readonly KeyOfDigest[]> {
-    return this.#connections.read(() => digests.flatMap((digest) => this.#digest.all(tenantId, digest)));
+    return this.#connections.read(() => this.#digests(tenantId, digests));
   }
 
   // The tail asks for these two at each poll, so that a database that is gone is noticed by readers too.

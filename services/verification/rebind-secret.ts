@@ -21,13 +21,16 @@ export interface RebindDeps {
   readonly log: Pick<Log, "warn">;
 }
 
+/** Attempts at once, of all secrets: after a change of peppers every secret that is seen wants one. */
+const underWayMax = 4;
+
 /** Makes RebindSecret. One attempt per secret at a time: a busy key must not queue a write per use. */
 export function rebindSecret({ store, peppers, forgetKey, log }: RebindDeps): RebindSecret {
   const underWay = new Set<string>();
   return (presented, key, version) => {
     const current = peppers.current();
     const id = `${key.id}/${version.number}`;
-    if (!needsRebind(version, current.id) || underWay.has(id)) return;
+    if (!needsRebind(version, current.id) || underWay.has(id) || underWay.size >= underWayMax) return;
     underWay.add(id);
     const digest = presentedDigest(presented, key.tenantId, current);
     store

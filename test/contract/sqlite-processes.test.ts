@@ -55,7 +55,8 @@ describe("several processes on one SQLite file", () => {
       expect(readdirSync(folder.path).filter((name) => name.endsWith(".tmp"))).toEqual([]);
 
       const store = await openTestStore({ url });
-      const peppers = await loadPeppers(store, loadMasterKeys(join(folder.path, "master.key")));
+      const masterKeys = loadMasterKeys(join(folder.path, "master.key"));
+      const { peppers } = await loadPeppers(store, masterKeys, Date.now());
       const text = readFileSync(join(folder.path, "root.key"), "utf8");
       expect(text).toMatch(/^\S+\n$/);
       expect(statSync(join(folder.path, "root.key")).mode & 0o777).toBe(0o600);

@@ -437,12 +437,58 @@ export function storeContract(name: string, open: OpenTestStore): void {
       });
     });
 
+    /** Seals of peppers, so that secrets can be bound to them. */
+    const insertPeppers = (...ids: string[]) =>
+      store.mutate(async (tx) => {
+        for (const id of ids) {
+          const sealed = new Uint8Array([1]);
+          await tx.insertSealedSecret({ id, purpose: "pepper", masterKeyId: "0011", sealed, createTimeMs: 1 });
+        }
+        return changed(undefined, tenantId);
+      });
+
     describe("rebinding a secret", () => {
       beforeEach(makeTenant);
+
+      it("needs the pepper that it is bound to", async () => {
+        const key = sampleKey(tenantId);
+        await insertKey(key);
+        expect(await store.hasSealedSecret("pep_2")).toBe(false);
+        expect(await store.rebindSecret(key.id, 1, "pep_1", "pep_2", sampleVersion(1).digest)).toBe(false);
+        expect(plain(await store.getKey(key.id))).toEqual(plain(key));
+        await insertPeppers("pep_2");
+        expect(await store.hasSealedSecret("pep_2")).toBe(true);
+        expect(await store.rebindSecret(key.id, 1, "pep_1", "pep_2", sampleVersion(1).digest)).toBe(true);
+      });
+
+      it("and the pepper's end exclude each other, whoever is first", async () => {
+        const keys = Array.from({ length: 12 }, () => sampleKey(tenantId));
+        await store.mutate(inserting(...keys));
+        const ids = keys.map((_, i) => `pep_to_${i}`);
+        await insertPeppers(...ids);
+        const outcomes = await Promise.all(
+          keys.flatMap((key, i) => {
+            const pepperId = ids[i] as string;
+            const ending = store.mutate<boolean>(async (tx) => {
+              await tx.deleteSealedSecret(pepperId);
+              if (await tx.isPepperBound(pepperId)) return { result: false, unchanged: true };
+              return changed(true, tenantId, key.id);
+            });
+            return [ending, store.rebindSecret(key.id, 1, "pep_1", pepperId, sampleVersion(1).digest)];
+          }),
+        );
+        for (const [i, key] of keys.entries()) {
+          const bound = (await store.getKey(key.id))?.secretVersions[0]?.pepperId === ids[i];
+          expect(await store.hasSealedSecret(ids[i] as string)).toBe(bound);
+        }
+        expect(outcomes).toHaveLength(24);
+      });
 
       it("happens if it is still bound as believed, and is no change of the log", async () => {
         const key = sampleKey(tenantId);
         await insertKey(key);
+        await insertPeppers("pep_2");
+        const { revision } = await store.head();
         const digest = sampleVersion(1).digest;
         expect(await store.rebindSecret(key.id, 1, "pep_0", "pep_2", digest)).toBe(false);
         expect(await store.rebindSecret(key.id, 9, "pep_1", "pep_2", digest)).toBe(false);
@@ -451,17 +497,49 @@ export function storeContract(name: string, open: OpenTestStore): void {
         const [version] = (await store.getKey(key.id))?.secretVersions ?? [];
         expect(version?.pepperId).toBe("pep_2");
         expect(bytes(version?.digest)).toEqual(bytes(digest));
-        expect((await store.head()).revision).toBe(2n);
+        expect((await store.head()).revision).toBe(revision);
       });
 
       it("is won by one of several", async () => {
         const key = sampleKey(tenantId);
         await insertKey(key);
+        await insertPeppers(...Array.from({ length: 8 }, (_, i) => `pep_${i + 2}`));
         const tries = Array.from({ length: 8 }, (_, i) =>
           store.rebindSecret(key.id, 1, "pep_1", `pep_${i + 2}`, sampleVersion(1).digest),
         );
         expect((await Promise.all(tries)).filter(Boolean)).toHaveLength(1);
       });
+    });
+
+    it("counts what is bound to which pepper and sealed under which master key", async () => {
+      await makeTenant();
+      await insertPeppers("pep_1", "pep_2");
+      const nowMs = sampleTimeMs;
+      const [old, past] = [{ pepperId: "pep_1" }, { pepperId: "pep_1", graceEndTimeMs: nowMs }];
+      const imported = sampleKey(tenantId, { kind: "IMPORTED_KEY", state: "REVOKED" });
+      await store.mutate(
+        inserting(
+          sampleKey(tenantId, { secretVersions: [sampleVersion(2, { pepperId: "pep_2" }), sampleVersion(1, past)] }),
+          sampleKey(tenantId, { state: "DISABLED", secretVersions: [sampleVersion(1, old)] }),
+          sampleKey(tenantId, { expireTimeMs: nowMs }),
+          sampleKey(tenantId, { expireTimeMs: nowMs + 1 }),
+          imported,
+        ),
+      );
+      await store.mutate(async (tx) => {
+        await tx.insertImportTombstones([imported], nowMs);
+        await tx.deleteKeys([imported]);
+        return changed(undefined, tenantId, imported.id);
+      });
+      expect(await store.secretUse(nowMs)).toEqual({
+        peppers: [
+          { pepperId: "pep_1", live: 2, dead: 2, tombstones: 1 },
+          { pepperId: "pep_2", live: 1, dead: 0, tombstones: 0 },
+        ],
+        masterKeys: [{ masterKeyId: "0011", secrets: 2 }],
+      });
+      expect(await store.isPepperBound("pep_2")).toBe(true);
+      expect(await store.isPepperBound("pep_3")).toBe(false);
     });
 
     it("keeps sealed secrets and lists them by purpose", async () => {
@@ -563,6 +641,7 @@ export function storeContract(name: string, open: OpenTestStore): void {
         expect(await drain(sampleTimeMs + answerLifetimeMs + 1)).toEqual([0]);
         expect(await drain(sampleTimeMs + answerLifetimeMs + 4)).toEqual([2, 1, 0]);
         expect(await state()).toEqual(["record", "record", "record", "record", "answer"]);
+        expect(await store.countIdempotencyRecords(sampleTimeMs + 2, sampleTimeMs + 5)).toBe(3);
         expect(await drain(sampleTimeMs + recordLifetimeMs + 3)).toEqual([2, 2, 0]);
         expect(await state()).toEqual(["-", "-", "-", "record", "record"]);
         expect(await drain(sampleTimeMs + recordLifetimeMs + 5)).toEqual([2, 0]);

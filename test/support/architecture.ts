@@ -28,6 +28,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   cli: {
     values: [
       "app",
+      "secrets-work",
       "store-work",
       "diagnose",
       "doctor",
@@ -70,6 +71,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   "observe-app": { values: ["core"], types: ["derivation", "telemetry", "verification", ...ports] },
   diagnose: { values: ["config", "core", "doctor", "http", ...ports] },
   doctor: { values: ["core", ...ports] },
+  "secrets-work": { values: ports },
   "store-work": { values: ["core", ...ports] },
   "periodic-work": { values: ["mutation", ...ports] },
   bootstrap: { values: ["core", "durable-file", ...ports] },
@@ -100,6 +102,7 @@ const composition = [
   "services/app.ts",
   "services/bootstrap.ts",
   "services/key-set-stream.ts",
+  "services/secrets-work.ts",
   "services/store-work.ts",
   "services/periodic-work.ts",
   "services/diagnose.ts",

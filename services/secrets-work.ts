@@ -1,0 +1,38 @@
+import { loadMasterKeys, type MasterKeys } from "./keyring/master-key.ts";
+import { addPepper, type Retirement, retirePepper } from "./keyring/pepper-rotation.ts";
+import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
+import { type SecretsStatus, secretsStatus } from "./keyring/secrets-status.ts";
+import type { Store } from "./store/port.ts";
+import { withStore } from "./store/with-store.ts";
+
+/** What work on the secrets of a store needs of its process. */
+export interface SecretsWorkDeps {
+  /** Ms since the epoch. */
+  readonly now: () => number;
+  /** Random bytes of a cryptographic source. */
+  readonly random: (size: number) => Uint8Array;
+}
+
+/** Where the store is, and what opens it. */
+export interface SecretsWorkPlace {
+  readonly databaseUrl: string;
+  readonly masterKeyFile: string;
+}
+
+/** Work on the secrets of a store, beside the servers: they may run meanwhile. Each call opens the store, and closes it after. */
+export function secretsWork({ databaseUrl, masterKeyFile }: SecretsWorkPlace, { now, random }: SecretsWorkDeps) {
+  const open = <T>(use: (store: Store, masterKeys: MasterKeys) => Promise<T>): Promise<T> => {
+    const masterKeys = loadMasterKeys(masterKeyFile);
+    return withStore({ url: databaseUrl, migrate: false, now, random }, (store) => use(store, masterKeys));
+  };
+  return {
+    /** Seals every secret of the store anew under the current master key; see keyring/rewrap.ts. */
+    rewrap: (onProgress: (progress: RewrapProgress) => void): Promise<RewrapProgress> =>
+      open((store, masterKeys) => rewrapSecrets(store, masterKeys, random, onProgress)),
+    status: (): Promise<SecretsStatus> => open((store, masterKeys) => secretsStatus(store, masterKeys, now())),
+    /** Gives the new pepper's id. */
+    addPepper: (): Promise<string> => open((store, masterKeys) => addPepper({ store, now }, masterKeys, random)),
+    retirePepper: (pepperId: string, force: boolean): Promise<Retirement> =>
+      open((store) => retirePepper({ store, now }, pepperId, force)),
+  };
+}
