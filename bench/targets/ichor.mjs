@@ -13,7 +13,8 @@ tell(async (options) => {
   const port = 20_000 + (randomBytes(2).readUInt16BE() % 20_000);
   const env = { ...process.env, ICHOR_LISTEN: `127.0.0.1:${port}` };
   const { stdout, stderr, stdin } = process;
-  runCommandLine(["serve"], { env, stdout, stderr, stdin, stop: stop.signal }).then((status) => process.exit(status));
+  const io = { env, stdout, stderr, stdin, stop: stop.signal, onReload() {} };
+  runCommandLine(["serve"], io).then((status) => process.exit(status));
   await answering(`http://127.0.0.1:${port}/readyz`);
   const rootCredential = readFileSync(join(env.ICHOR_DATA_DIR, "root.key"), "utf8").trim();
   return { port, ...(await prepareKeys(port, rootCredential, options)) };

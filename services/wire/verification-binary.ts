@@ -29,12 +29,27 @@ export function writeVerifyAnswerBytes(answer: Answer): Uint8Array | undefined {
   if (valid) writeVarint(1, 1);
   if (code) writeVarint(2, code);
   if (kind) writeVarint(3, kind);
-  if (key !== undefined) writeMessage(4, () => writeKey(key));
+  if (key !== undefined) writeAnswerKey(key);
   writeText(5, tokenId);
   for (const limit of rateLimits) writeMessage(6, () => writeLimit(limit));
   if (revision) writeVarint(7, Number(revision));
   if (age !== undefined) writeMessage(8, () => writeTime(age));
   return Buffer.from(scratch.subarray(0, at));
+}
+
+/** What frozen keys were written as: such a one is told often. Not of Buffer's pool, of which a few bytes keep a block. */
+const keyBytes = new WeakMap<AnswerKey, Uint8Array>();
+
+function writeAnswerKey(key: AnswerKey): void {
+  const start = at;
+  const kept = keyBytes.get(key);
+  if (kept !== undefined) {
+    scratch.set(kept, start);
+    at += kept.length;
+    return;
+  }
+  writeMessage(4, () => writeKey(key));
+  if (Object.isFrozen(key)) keyBytes.set(key, new Uint8Array(scratch.subarray(start, at)));
 }
 
 function writeKey({ id, name, ownerId, tenantId, scopes, labels, expireTime, secretVersionId }: AnswerKey): void {

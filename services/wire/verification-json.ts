@@ -20,22 +20,24 @@ const knownAnswerFields = new Set([
 ]);
 /** Longer ones are rare, and for protobuf-es's bounds. */
 const quickLengthMax = 16 * 1024;
+/** Of at most 18 digits, which fit an int64. */
 const digits = /^(?:0|[1-9][0-9]{0,17})$/;
+/** Without these, a string ends at the next quotation mark. */
+const unfit = /[\\\p{Cc}]/u;
+/** A member and what follows it: its name, and its value as a string, a boolean or a list of strings. */
+const member = /"(\w+)":(?:"([^"]*)"|(true|false)|\[((?:"[^"]*"(?:,"[^"]*")*)?)\])(?:,(?=")|\}$)/y;
 const yearEndMs = 253_402_300_799_999;
 
 const codeNames = namesOf(VerificationCodeSchema.values);
 const kindNames = namesOf(CredentialKindSchema.values);
 
 /**
- * Gives the request, if its text is exactly what `JSON.stringify` makes of it and has only plain fields: so no name stands
- * there twice, and nothing needs unescaping. undefined: protobuf-es is to read it.
+ * Gives the request, if its text is as `JSON.stringify` makes it, without anything that needs unescaping, and has only
+ * plain fields, each once. undefined: protobuf-es is to read it.
  */
 export function readVerifyRequest(text: string): VerifyCredentialRequest | undefined {
-  if (text.length > quickLengthMax || text.includes("\\")) return undefined;
-  const parsed = parsedJson(text);
-  if (parsed === undefined || JSON.stringify(parsed) !== text) return undefined;
-  let known = 0;
-  const { credential, requiredScopes, audience, clientIp, noCache, minRevision, cost } = parsed;
+  if (text.length > quickLengthMax || !text.startsWith("{") || !text.endsWith("}") || unfit.test(text))
+    return undefined;
   const request: VerifyCredentialRequest = {
     $typeName: requestType,
     credential: "",
@@ -46,42 +48,54 @@ export function readVerifyRequest(text: string): VerifyCredentialRequest | undef
     minRevision: 0n,
     noCache: false,
   };
-  if (isText(credential)) {
-    request.credential = credential;
-    known += 1;
+  const read = new Set<string>();
+  for (let at = 1; at < text.length; at = member.lastIndex) {
+    member.lastIndex = at;
+    const [, name = "", string, boolean, list] = member.exec(text) ?? [];
+    if (read.has(name) || !setField(request, name, string, boolean, list)) return undefined;
+    read.add(name);
   }
-  if (isTexts(requiredScopes)) {
-    request.requiredScopes = requiredScopes;
-    known += 1;
+  return request;
+}
+
+/** Sets a field to its value, which came as one of three; false: it can't have such a one. */
+function setField(
+  request: VerifyCredentialRequest,
+  name: string,
+  string: string | undefined,
+  boolean: string | undefined,
+  list: string | undefined,
+): boolean {
+  switch (name) {
+    case "credential":
+    case "audience":
+    case "clientIp":
+      if (string === undefined) return false;
+      request[name] = string;
+      return true;
+    case "minRevision":
+    case "cost":
+      if (string === undefined || !digits.test(string)) return false;
+      request[name] = BigInt(string);
+      return true;
+    case "noCache":
+      if (boolean === undefined) return false;
+      request.noCache = boolean === "true";
+      return true;
+    case "requiredScopes":
+      if (list === undefined) return false;
+      request.requiredScopes = list === "" ? [] : list.slice(1, -1).split('","');
+      return true;
+    default:
+      return false;
   }
-  if (isText(audience)) {
-    request.audience = audience;
-    known += 1;
-  }
-  if (isText(clientIp)) {
-    request.clientIp = clientIp;
-    known += 1;
-  }
-  if (typeof noCache === "boolean") {
-    request.noCache = noCache;
-    known += 1;
-  }
-  if (isDigits(minRevision)) {
-    request.minRevision = BigInt(minRevision);
-    known += 1;
-  }
-  if (isDigits(cost)) {
-    request.cost = BigInt(cost);
-    known += 1;
-  }
-  return known === Object.keys(parsed).length ? request : undefined;
 }
 
 /** Gives the answer's JSON; undefined: protobuf-es is to write it. */
 export function writeVerifyAnswer(answer: Answer): string | undefined {
   const { valid, code, kind, key, tokenId, rateLimits, revision, age } = answer;
   for (const name in answer) if (!knownAnswerFields.has(name)) return undefined;
-  const keyText = key === undefined ? "" : writeKey(key);
+  const keyText = key === undefined ? "" : (keyTexts.get(key) ?? writeKey(key));
   const ageText = age === undefined ? "" : writeDuration(age);
   const limitsText = rateLimits === undefined || rateLimits.length === 0 ? "" : writeLimits(rateLimits);
   if (keyText === undefined || limitsText === undefined || ageText === undefined) return undefined;
@@ -96,6 +110,9 @@ export function writeVerifyAnswer(answer: Answer): string | undefined {
   text += ageText;
   return `{${text.slice(1)}}`;
 }
+
+/** What frozen keys were written as: such a one is told often. */
+const keyTexts = new WeakMap<AnswerKey, string>();
 
 function writeKey(key: AnswerKey): string | undefined {
   const { id, name, ownerId, tenantId, scopes, labels, metadata, expireTime, secretVersionId } = key;
@@ -113,7 +130,9 @@ function writeKey(key: AnswerKey): string | undefined {
   if (text.includes("__proto__")) return undefined;
   text += expireText;
   if (secretVersionId) text += `,"secretVersionId":${JSON.stringify(secretVersionId)}`;
-  return `,"key":{${text.slice(1)}}`;
+  const keyText = `,"key":{${text.slice(1)}}`;
+  if (Object.isFrozen(key)) keyTexts.set(key, keyText);
+  return keyText;
 }
 
 function writeLimits(limits: readonly AnswerLimit[]): string | undefined {
@@ -148,30 +167,6 @@ function writeDuration({ seconds = 0n, nanos = 0 }: NonNullable<Answer["age"]>):
   const ms = nanos / 1e6;
   if (seconds < 0n || !Number.isInteger(ms) || ms < 0 || ms > 999) return undefined;
   return `,"age":"${seconds}${ms === 0 ? "" : `.${String(ms).padStart(3, "0")}`}s"`;
-}
-
-function parsedJson(text: string): Readonly<Record<string, unknown>> | undefined {
-  try {
-    const parsed: unknown = JSON.parse(text);
-    return typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)
-      ? (parsed as Readonly<Record<string, unknown>>)
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === "string";
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every(isText);
-}
-
-/** Of at most 18 digits, which fit an int64. */
-function isDigits(value: unknown): value is string {
-  return typeof value === "string" && digits.test(value);
 }
 
 function namesOf(values: readonly { readonly number: number; readonly name: string }[]): readonly string[] {

@@ -3,6 +3,7 @@ import type {
   VerifyCredentialRequestSchema,
   VerifyCredentialResponseSchema,
 } from "../../gen/ichor/v1/verification_pb.ts";
+import type { ApiKey, SecretVersion } from "../core/api-key.ts";
 import { isAudience } from "../core/audience.ts";
 import { parseAddress } from "../core/cidr.ts";
 import type { Demand } from "../core/demand.ts";
@@ -55,27 +56,45 @@ export function costOf({ cost }: Request): number {
 
 /** An outcome for callers. */
 export function verificationToProto(verification: Verification): Response {
-  const { code, kind, key, version, token, scopes, expireTimeMs, rateLimits, revision, ageMs } = verification;
+  const { code, kind, key, version, token, rateLimits, revision, ageMs } = verification;
   return {
     valid: code === "VALID",
     code: verificationCodeToProto[code],
     ...(kind && { kind: credentialKindToProto[kind] }),
     ...(key && {
-      key: {
-        id: key.id,
-        name: key.name,
-        ownerId: key.ownerId,
-        tenantId: key.tenantId,
-        scopes: [...(scopes ?? [])],
-        labels: { ...key.labels },
-        ...(key.metadata && { metadata: key.metadata }),
-        expireTime: toTimestamp(expireTimeMs),
-        secretVersionId: version === undefined ? "" : String(version.number),
-      },
+      key: token || !version ? answerKeyOf(verification, key) : knownAnswerKey(verification, key, version),
     }),
     tokenId: token?.tokenId ?? "",
     ...(rateLimits && { rateLimits: rateLimitStatesToProto(rateLimits) }),
     revision,
     age: toDuration(Math.ceil(ageMs)),
+  };
+}
+
+type AnswerKey = NonNullable<Response["key"]>;
+
+/** What is said of a key whose secret was presented, by its record: the same until the record changes. */
+const answerKeys = new WeakMap<ApiKey, { readonly version: SecretVersion; readonly said: AnswerKey }>();
+
+/** Made once and frozen, so that the codecs by hand may keep what they make of it. */
+function knownAnswerKey(verification: Verification, key: ApiKey, version: SecretVersion): AnswerKey {
+  const known = answerKeys.get(key);
+  if (known?.version === version) return known.said;
+  const said = Object.freeze(answerKeyOf(verification, key));
+  answerKeys.set(key, { version, said });
+  return said;
+}
+
+function answerKeyOf({ version, scopes, expireTimeMs }: Verification, key: ApiKey): AnswerKey {
+  return {
+    id: key.id,
+    name: key.name,
+    ownerId: key.ownerId,
+    tenantId: key.tenantId,
+    scopes: [...(scopes ?? [])],
+    labels: { ...key.labels },
+    ...(key.metadata && { metadata: key.metadata }),
+    expireTime: toTimestamp(expireTimeMs),
+    secretVersionId: version === undefined ? "" : String(version.number),
   };
 }

@@ -113,6 +113,10 @@ describe("the codec of verifications by hand", () => {
     '{"credential":null}',
     '{"__proto__":"x"}',
     '{"credential":',
+    '{"credential":"a",}',
+    '{"credential":"a"}}',
+    '{"credential":"a"}{"audience":"b"}',
+    '{"requiredScopes":["a",]}',
     "[]",
     "null",
   ])("leaves %s to protobuf-es", (text) => {
@@ -132,6 +136,26 @@ describe("the codec of verifications by hand", () => {
       { seed: 2, numRuns: 2_000 },
     );
     expect(written).toBeGreaterThan(200);
+  });
+
+  it("writes a frozen key again as it wrote it first, alone and within", () => {
+    fc.assert(
+      fc.property(key, answers, (said, other) => {
+        const frozen = Object.freeze(said);
+        const inits = [{ key: frozen }, { ...other, key: frozen }] as MessageInitShape<
+          typeof VerifyCredentialResponseSchema
+        >[];
+        for (const init of inits) {
+          const message = create(VerifyCredentialResponseSchema, init);
+          const text = writeVerifyAnswer(init);
+          if (text !== undefined) expect(text).toBe(toJsonString(VerifyCredentialResponseSchema, message));
+          const bytes = writeVerifyAnswerBytes(init);
+          if (bytes !== undefined)
+            expect(Buffer.from(bytes)).toEqual(Buffer.from(toBinary(VerifyCredentialResponseSchema, message)));
+        }
+      }),
+      { seed: 4, numRuns: 500 },
+    );
   });
 
   it("writes bytes as protobuf-es does", () => {
