@@ -29,7 +29,7 @@ import { startPeriodicWork } from "./periodic-work.ts";
 import { logCalls } from "./rpc/call-record.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
 import { healthService } from "./rpc/health.ts";
-import type { Log } from "./rpc/log.ts";
+import type { Log, ParentLog } from "./rpc/log.ts";
 import { createMethodRegistry, type MethodRegistry } from "./rpc/method-registry.ts";
 import { createRpcHandler, type NodeRequest, type NodeResponse } from "./rpc/node-handler.ts";
 import { createPipeline, type Pipeline } from "./rpc/pipeline.ts";
@@ -56,7 +56,7 @@ export interface AppDeps {
   readonly now: () => number;
   /** Random bytes of a cryptographic source. */
   readonly random: (size: number) => Uint8Array;
-  readonly log: Log;
+  readonly log: ParentLog;
   /** Where metrics go, by OpenTelemetry's API; absent: nowhere. */
   readonly meterProvider?: MeterProvider | undefined;
   /** Where calls are traced, likewise. */

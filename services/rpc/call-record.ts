@@ -1,8 +1,9 @@
 import { Code } from "@connectrpc/connect";
 import type { Caller } from "../core/caller.ts";
+import { getOrMake } from "../core/get-or-make.ts";
 import type { TenantId } from "../core/ids.ts";
 import type { Failure } from "./error-boundary.ts";
-import type { Log } from "./log.ts";
+import type { Log, ParentLog } from "./log.ts";
 
 /** `rpc.system.name` of OpenTelemetry's conventions. gRPC-Web counts as gRPC. */
 export type RpcSystem = "grpc" | "connectrpc";
@@ -29,22 +30,35 @@ export interface CallRecord {
 /** Takes each finished call, once. Must not throw. */
 export type RecordCall = (record: CallRecord) => void;
 
+/** A log with what is the same in every good call of a caller, who is the same object from call to call, to a method. */
+interface KnownLog {
+  readonly tenantId: TenantId | undefined;
+  readonly log: Log;
+}
+
 /**
  * Writes one line per call: good ones at info (open methods at debug, since probes come every few seconds), failed ones
  * at the level of their reason, with the cause of a server's fault. Messages of failures stay out, since they may quote
  * the request.
  */
-export function logCalls(log: Log): RecordCall {
+export function logCalls(log: ParentLog): RecordCall {
+  const known = new WeakMap<Caller, Map<string, KnownLog>>();
+  const knownLog = (method: string, caller: Caller, tenantId: TenantId | undefined): Log => {
+    const ofCaller = getOrMake(known, caller, () => new Map<string, KnownLog>());
+    const ofMethod = ofCaller.get(method);
+    if (ofMethod !== undefined && ofMethod.tenantId === tenantId) return ofMethod.log;
+    const made = { tenantId, log: log.child({ method, keyId: caller.keyId, tenantId, code: "OK" }) };
+    ofCaller.set(method, made);
+    return made.log;
+  };
   return ({ method, open, durationMs, peerAddress, caller, tenantId, failure, traceId }) => {
-    const keyId = caller?.keyId;
     const rounded = Math.round(durationMs * 100) / 100;
     if (failure === undefined) {
-      log[open ? "debug" : "info"](
-        { method, durationMs: rounded, peerAddress, keyId, tenantId, code: "OK", traceId },
-        "call",
-      );
+      const line = caller === undefined ? log.child({ method, code: "OK" }) : knownLog(method, caller, tenantId);
+      line[open ? "debug" : "info"]({ durationMs: rounded, peerAddress, traceId }, "call");
       return;
     }
+    const keyId = caller?.keyId;
     const { error, level, reason, logId, cause } = failure;
     const err = level === "error" ? cause : undefined;
     const fields = { method, durationMs: rounded, peerAddress, keyId, tenantId };

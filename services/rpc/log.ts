@@ -6,4 +6,10 @@ export interface Log {
   error(fields: object, message: string): void;
 }
 
+/** A log that can write the same fields into many lines for less. */
+export interface ParentLog extends Log {
+  /** A log whose lines begin with these fields, and that writes what this one does. */
+  child(fields: object): Log;
+}
+
 export type LogLevel = keyof Log;

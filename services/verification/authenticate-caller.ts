@@ -13,6 +13,7 @@ import type { Eventual } from "../core/eventual.ts";
 import { idFromBytes, type TenantId } from "../core/ids.ts";
 import { readJwt, unverifiedTenantId } from "../core/jwt/read-jwt.ts";
 import { readMacaroonText } from "../core/macaroon/text.ts";
+import { PerSecret } from "../core/per-secret.ts";
 import { intersectScopes } from "../core/scopes.ts";
 import { defaultTenantSlug, issuerOf, type Tenant } from "../core/tenant.ts";
 import { clearToken } from "../core/token-clearance.ts";
@@ -104,9 +105,17 @@ function clearedCaller(
   const clears = (what: Demand) => clearKey({ key, version, tenant, demand: what, nowMs: deps.now() }) === "VALID";
   const forIchor = clears(demand);
   if (!forIchor && !(holder && clears({ ...demand, deferred: leftToChild }))) throw refused();
-  const scopes = forIchor ? effectiveScopes(key) : [];
-  return { ...callerOf(tenant, scopes, key.kind, { key, version }, holder), secretVersion: version.number };
+  const caller = () => {
+    const scopes = forIchor ? effectiveScopes(key) : [];
+    return { ...callerOf(tenant, scopes, key.kind, { key, version }, holder), secretVersion: version.number };
+  };
+  if (!forIchor) return caller();
+  return (holder ? holders : callers).of(key, version, caller);
 }
+
+/** Keys as callers, and as callers of methods about the caller's own credential. Neither a key's tenant nor its slug changes. */
+const callers = new PerSecret<Caller>();
+const holders = new PerSecret<Caller>();
 
 async function tokenCaller(
   deps: VerificationDeps,

@@ -3,11 +3,12 @@ import type {
   VerifyCredentialRequestSchema,
   VerifyCredentialResponseSchema,
 } from "../../gen/ichor/v1/verification_pb.ts";
-import type { ApiKey, SecretVersion } from "../core/api-key.ts";
+import type { ApiKey } from "../core/api-key.ts";
 import { isAudience } from "../core/audience.ts";
 import { parseAddress } from "../core/cidr.ts";
 import type { Demand } from "../core/demand.ts";
 import type { FieldViolations } from "../core/field-violations.ts";
+import { PerSecret } from "../core/per-secret.ts";
 import { isScope } from "../core/scopes.ts";
 import type { Verification } from "../core/verification-outcome.ts";
 import { credentialKindToProto, verificationCodeToProto } from "./enums.ts";
@@ -56,14 +57,12 @@ export function costOf({ cost }: Request): number {
 
 /** An outcome for callers. */
 export function verificationToProto(verification: Verification): Response {
-  const { code, kind, key, version, token, rateLimits, revision, ageMs } = verification;
+  const { code, kind, key, token, rateLimits, revision, ageMs } = verification;
   return {
     valid: code === "VALID",
     code: verificationCodeToProto[code],
     ...(kind && { kind: credentialKindToProto[kind] }),
-    ...(key && {
-      key: token || !version ? answerKeyOf(verification, key) : knownAnswerKey(verification, key, version),
-    }),
+    ...(key && { key: answerKeyOf(verification, key) }),
     tokenId: token?.tokenId ?? "",
     ...(rateLimits && { rateLimits: rateLimitStatesToProto(rateLimits) }),
     revision,
@@ -73,19 +72,17 @@ export function verificationToProto(verification: Verification): Response {
 
 type AnswerKey = NonNullable<Response["key"]>;
 
-/** What is said of a key whose secret was presented, by its record: the same until the record changes. */
-const answerKeys = new WeakMap<ApiKey, { readonly version: SecretVersion; readonly said: AnswerKey }>();
+/** Frozen, so that the codecs by hand may keep what they make of it. */
+const answerKeys = new PerSecret<AnswerKey>();
 
-/** Made once and frozen, so that the codecs by hand may keep what they make of it. */
-function knownAnswerKey(verification: Verification, key: ApiKey, version: SecretVersion): AnswerKey {
-  const known = answerKeys.get(key);
-  if (known?.version === version) return known.said;
-  const said = Object.freeze(answerKeyOf(verification, key));
-  answerKeys.set(key, { version, said });
-  return said;
+function answerKeyOf(verification: Verification, key: ApiKey): AnswerKey {
+  const { version, token } = verification;
+  // A token narrows what its key allows.
+  if (version === undefined || token !== undefined) return describe(verification, key);
+  return answerKeys.of(key, version, () => Object.freeze(describe(verification, key)));
 }
 
-function answerKeyOf({ version, scopes, expireTimeMs }: Verification, key: ApiKey): AnswerKey {
+function describe({ version, scopes, expireTimeMs }: Verification, key: ApiKey): AnswerKey {
   return {
     id: key.id,
     name: key.name,

@@ -113,7 +113,8 @@ redis.describe("rate limits in Redis", (url) => {
         look = () => condition() && resolve();
         look();
       });
-    return { deps: { log: { debug() {}, info: told, warn: told, error() {} }, now: Date.now }, until };
+    const log = { debug() {}, info: told, warn: told, error() {}, child: () => log };
+    return { deps: { log, now: Date.now }, until };
   }
 
   const daily = [{ name: "api", limit: 5n, period: { seconds: 86_400n, nanos: 0 } }];

@@ -10,7 +10,7 @@ import type { ScopedMethods } from "../../services/rpc/call.ts";
 import type { CallRecord } from "../../services/rpc/call-record.ts";
 import { connectRoutes } from "../../services/rpc/connect-routes.ts";
 import { healthService } from "../../services/rpc/health.ts";
-import type { Log } from "../../services/rpc/log.ts";
+import type { Log, ParentLog } from "../../services/rpc/log.ts";
 import { createMethodRegistry, scopedService } from "../../services/rpc/method-registry.ts";
 import { createRpcHandler } from "../../services/rpc/node-handler.ts";
 import { createPipeline, type PipelineDeps } from "../../services/rpc/pipeline.ts";
@@ -38,15 +38,18 @@ export const callers: Readonly<Record<string, Caller>> = {
 };
 
 /** Keeps what it is given. */
-export interface CollectedLog extends Log {
+export interface CollectedLog extends ParentLog {
   readonly lines: { readonly level: string; readonly fields: Record<string, unknown>; readonly message: string }[];
 }
 
 export function collectLog(): CollectedLog {
   const lines: CollectedLog["lines"] = [];
-  const at = (level: string) => (fields: object, message: string) =>
-    void lines.push({ level, fields: fields as Record<string, unknown>, message });
-  return { lines, debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+  const logWith = (first: object): Log => {
+    const at = (level: string) => (fields: object, message: string) =>
+      void lines.push({ level, fields: { ...first, ...fields }, message });
+    return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+  };
+  return { lines, ...logWith({}), child: logWith };
 }
 
 export interface FakeRpcOptions {

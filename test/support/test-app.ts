@@ -24,7 +24,7 @@ export interface TestApp {
   close(): Promise<void>;
 }
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} };
+const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
 /**
  * Starts one; close it after. `on`: a second server on the store of another, with a clock of its own; `settings`: others

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { errorReasons, IchorError } from "../../../services/core/errors.ts";
 import { type CallRecord, logCalls } from "../../../services/rpc/call-record.ts";
 import { failureOf } from "../../../services/rpc/error-boundary.ts";
-import { callers, collectLog, defaultTenantId } from "../../support/fake-server.ts";
+import { callers, collectLog, defaultTenantId, otherTenantId } from "../../support/fake-server.ts";
 
 const good: CallRecord = {
   system: "grpc",
@@ -38,6 +38,15 @@ describe("logCalls", () => {
         },
       },
     ]);
+  });
+
+  it("writes the same fields for the same caller, each with its method, tenant and address", () => {
+    const method = "ichor.v1.AdminService/ListApiKeys";
+    const other = { method, tenantId: otherTenantId, peerAddress: "192.0.2.2" };
+    const records = [good, good, { ...good, ...other }, { ...good, tenantId: otherTenantId }, good];
+    expect(linesOf(...records).map(({ fields }) => fields)).toMatchObject(
+      records.map(({ method, tenantId, peerAddress }) => ({ method, tenantId, peerAddress, keyId: "key_root" })),
+    );
   });
 
   it("writes good probes at debug and failed ones where all failures go", () => {
