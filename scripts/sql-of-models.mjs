@@ -12,7 +12,7 @@ import { readModels } from "./models.mjs";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /** Longest texts that stand in an index, in characters; 64 where nothing is said. MySQL allows an index 768 in all. */
-const indexedLengths = { scope: 512, name: 255, ownerId: 255, value: 255, audience: 255 };
+const indexedLengths = { scope: 512, name: 255, ownerId: 255, value: 255, audience: 255, target: 255 };
 
 const dialects = {
   postgresql: {

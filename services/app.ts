@@ -19,6 +19,7 @@ import { issuerEndpoints } from "./http/issuer-endpoints.ts";
 import { createRequestHandler, probeEndpoints } from "./http/plain-endpoints.ts";
 import { keySetStream } from "./key-set-stream.ts";
 import { AnswerSealer } from "./keyring/answer-sealer.ts";
+import { loadCheckpointKeys } from "./keyring/checkpoint-keys.ts";
 import { Keyring } from "./keyring/keyring.ts";
 import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
 import { PepperRing } from "./keyring/pepper-ring.ts";
@@ -79,6 +80,8 @@ export interface App {
   readonly store: Store;
   /** Writes what was counted of the use of keys; else that is done every few seconds. */
   readonly flushUse: () => Promise<void>;
+  /** Does now what is due by the clock, and waits for it; else that is done every minute. */
+  readonly tend: () => Promise<void>;
   /** Puts into effect what a reload may change. */
   reload(config: ServerConfig): void;
   /** Counts a reload of the process's configuration. */
@@ -192,12 +195,19 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       ...{ store, sealer, peppers, keyring, verifyPresented: verify, countVerification },
       ...{ issuer: deps.issuer, random, now },
     };
+    const events = { audit: store.audit, tail, schedule, drain: readiness.drainSignal, jitter: Math.random };
+    const checkpointKeys = () => loadCheckpointKeys(store, masterKeys);
     const offered = [
-      adminService({ ...shared, ...stream, freshness: tail }),
+      adminService({ ...shared, ...stream, events, checkpointKeys, freshness: tail }),
       selfService(shared),
       derivationService({ ...shared, ...stream, records, freshness: tail, countDerived: countDerived(metrics) }),
     ];
-    const periodicWork = startPeriodicWork({ store, keyring, now, monotonicMs, schedule, onRun, log });
+    const periodicWork = startPeriodicWork({
+      ...{ store, keyring, masterKeys, random, now, monotonicMs },
+      schedule,
+      onRun,
+      log,
+    });
     const descriptors = offered.map(({ service }) => service);
     const health = healthService(
       descriptors.map(({ typeName }) => typeName),
@@ -219,6 +229,10 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       readiness,
       store,
       flushUse: () => use.flush(),
+      async tend() {
+        await periodicWork.run();
+        await stream.tend();
+      },
       reload: (changed) => {
         live = changed;
       },

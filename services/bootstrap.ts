@@ -7,6 +7,7 @@ import { newId } from "./core/ids.ts";
 import { rootScope } from "./core/scopes.ts";
 import { defaultTenantSettings, defaultTenantSlug, type Tenant } from "./core/tenant.ts";
 import { replaceFileDurably } from "./durable-file.ts";
+import { checkpointKeyMade, newCheckpointKey } from "./keyring/checkpoint-keys.ts";
 import { createMacaroonMaster } from "./keyring/macaroon-masters.ts";
 import type { MasterKeys } from "./keyring/master-key.ts";
 import { createPepper, pepperPurpose } from "./keyring/peppers.ts";
@@ -27,7 +28,7 @@ export interface BootstrapDeps extends StoreDeps {
 
 /**
  * The first start on an empty store: makes tenant `default` with its signing keys, the first pepper and macaroon
- * master, and one root credential, in one transaction, so that of processes that start together one does it. The credential is written to `root.key` before the
+ * master, the key of audit checkpoints, and one root credential, in one transaction, so that of processes that start together one does it. The credential is written to `root.key` before the
  * commit, durably: there is no committed root that nobody holds. On a store that was started before it changes nothing.
  *
  * Throws StoreStartError if `root.key` can't be written, or if the store's secrets are sealed under master keys none of
@@ -65,6 +66,7 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
   const root = rootKey(tenant, newId("key", nowMs, random(10)), nowMs);
   const digest = issuedDigest(pepper, tenant.id, root.id, secret);
   const master = createMacaroonMaster(masterKeys, nowMs, random);
+  const checkpointKey = newCheckpointKey(masterKeys, nowMs, random);
   const signingKeys = await firstSigningKeys({ masterKeys, random, now: clock.now }, tenant);
   const { result: made } = await store.mutate(async (tx, revision) => {
     if ((await tx.getTenantBySlug(defaultTenantSlug)) !== undefined) return { result: false, unchanged: true };
@@ -76,6 +78,7 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
     await tx.insertTenant(tenant);
     await tx.insertSealedSecret(row);
     await tx.insertSealedSecret(master);
+    await tx.insertSealedSecret(checkpointKey.row);
     await insertSigningKeys(tx, signingKeys);
     await tx.insertKey(key);
     // Last, under the lock of the head row: what another process made in the meantime isn't replaced. Should the commit
@@ -94,7 +97,9 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
       },
     };
   });
-  if (made) log.info({ keyId: root.id, file: rootKeyFile }, "first start: the root credential was written");
+  if (!made) return;
+  log.info({ keyId: root.id, file: rootKeyFile }, "first start: the root credential was written");
+  log.info({ kid: checkpointKey.key.kid }, checkpointKeyMade);
 }
 
 function rootKey(tenant: Tenant, id: ApiKey["id"], nowMs: number): Omit<ApiKey, "revision" | "secretVersions"> {

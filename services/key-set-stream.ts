@@ -36,6 +36,8 @@ export interface KeySetStream {
   readonly ledger: SubscriptionLedger;
   readonly schedule: typeof schedule;
   awaitApplied(tenantId: TenantId, revision: bigint, remainingMs: () => number): Promise<Applied>;
+  /** Does what is due of the log now, and waits for it. */
+  tend(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -82,6 +84,7 @@ export function keySetStream({ store, tail, keyring, now, random, drain, onRun, 
     ledger,
     schedule,
     awaitApplied: (...wait) => awaitApplied({ store: store.subscriptions, ledger, now }, ...wait),
+    tend: () => tending.run(),
     async stop() {
       await tending.stop();
       await ledger.stop();

@@ -1,5 +1,7 @@
-import { type OnRun, startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
+import { type OnRun, type Periodic, startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
 import type { Keyring } from "./keyring/keyring.ts";
+import type { MasterKeys } from "./keyring/master-key.ts";
+import { tendCheckpoints } from "./keyring/tend-checkpoints.ts";
 import { tendKeys } from "./keyring/tend-keys.ts";
 import { purgeDeadKeys, purgeIntervalMs } from "./mutation/purge-dead-keys.ts";
 import type { Store } from "./store/port.ts";
@@ -10,6 +12,9 @@ const recordsOfStep = 500;
 export interface PeriodicWorkDeps {
   readonly store: Store;
   readonly keyring: Keyring;
+  readonly masterKeys: MasterKeys;
+  /** Random bytes of a cryptographic source. */
+  readonly random: (size: number) => Uint8Array;
   /** Ms since the epoch. */
   readonly now: () => number;
   readonly monotonicMs: () => number;
@@ -20,9 +25,8 @@ export interface PeriodicWorkDeps {
 }
 
 /** Starts what is due by the clock, of keys and of what calls leave behind. Every server does it; see ARCHITECTURE.md. */
-export function startPeriodicWork({ store, keyring, now, monotonicMs, schedule, onRun, log }: PeriodicWorkDeps): {
-  stop(): Promise<void>;
-} {
+export function startPeriodicWork(deps: PeriodicWorkDeps): Periodic {
+  const { store, keyring, masterKeys, random, now, monotonicMs, schedule, onRun, log } = deps;
   const rest = (ms: number) => new Promise<void>((resolve) => void schedule(resolve, ms));
   const start = (what: string, intervalMs: number, work: (goOn: () => boolean) => Promise<void>) =>
     startPeriodic(work, { what, intervalMs, schedule, onRun, log });
@@ -32,8 +36,12 @@ export function startPeriodicWork({ store, keyring, now, monotonicMs, schedule, 
     start("idempotency records", tendIntervalMs, async (goOn) => {
       while (goOn() && (await store.tendIdempotencyRecords(now(), recordsOfStep)) > 0);
     }),
+    start("audit checkpoints", tendIntervalMs, () => tendCheckpoints({ store, masterKeys, random, now, log })),
   ];
   return {
+    async run() {
+      for (const work of works) await work.run();
+    },
     async stop() {
       await Promise.all(works.map((work) => work.stop()));
     },

@@ -2,6 +2,7 @@ import { loadMasterKeys, type MasterKeys } from "./keyring/master-key.ts";
 import { addPepper, type Retirement, retirePepper } from "./keyring/pepper-rotation.ts";
 import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
 import { type SecretsStatus, secretsStatus } from "./keyring/secrets-status.ts";
+import { rotateCheckpointKey } from "./keyring/tend-checkpoints.ts";
 import type { Store } from "./store/port.ts";
 import { withStore } from "./store/with-store.ts";
 
@@ -29,6 +30,9 @@ export function secretsWork({ databaseUrl, masterKeyFile }: SecretsWorkPlace, { 
     /** Seals every secret of the store anew under the current master key; see keyring/rewrap.ts. */
     rewrap: (onProgress: (progress: RewrapProgress) => void): Promise<RewrapProgress> =>
       open((store, masterKeys) => rewrapSecrets(store, masterKeys, random, onProgress)),
+    /** Puts another key in the place of the one that signs audit checkpoints; gives its thumbprint. */
+    rotateCheckpointKey: (): Promise<string> =>
+      open((store, masterKeys) => rotateCheckpointKey({ store, masterKeys, random, now, log: { info() {} } })),
     status: (): Promise<SecretsStatus> => open((store, masterKeys) => secretsStatus(store, masterKeys, now())),
     /** Gives the new pepper's id. */
     addPepper: (): Promise<string> => open((store, masterKeys) => addPepper({ store, now }, masterKeys, random)),

@@ -40,10 +40,35 @@ export const tables = [
       "address",
       "request_id",
       "before_digest",
-      "after_digest"
+      "after_digest",
+      "details"
     ],
     "primaryKey": [
       "revision"
+    ]
+  },
+  {
+    "name": "audit_checkpoint",
+    "columns": [
+      "number",
+      "revision",
+      "time_ms",
+      "kid",
+      "statement"
+    ],
+    "primaryKey": [
+      "number"
+    ]
+  },
+  {
+    "name": "expiry_cursor",
+    "columns": [
+      "lead_ms",
+      "expire_time_ms",
+      "key_id"
+    ],
+    "primaryKey": [
+      "lead_ms"
     ]
   },
   {

@@ -1,5 +1,6 @@
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { FieldViolations } from "../core/field-violations.ts";
+import { parseKeyFilter } from "../core/key-filter.ts";
 import { keyOrderDefault } from "../core/key-order.ts";
 import { revokeKeys } from "../mutation/revoke-keys.ts";
 import { runOnce } from "../mutation/run-once.ts";
@@ -21,7 +22,7 @@ export function bulkRevokeApiKeys(deps: AdminDeps): Unary<typeof method> {
     const { tenantId } = call;
     const violations = new FieldViolations();
     violations.require(request.filter.trim() !== "", "filter", "must not be empty");
-    const filter = parseFilter(violations, request.filter);
+    const filter = parseFilter(violations, request.filter, parseKeyFilter);
     const size = parsePageSize(violations, request.pageSize, pageSizeDefault);
     const reason = revocationReasonFromProto(request.reason);
     violations.require(reason !== undefined, "reason", "is not a value that this version knows");

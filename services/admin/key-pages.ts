@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { FieldViolations } from "../core/field-violations.ts";
+import { type FilterFault, isFilterFault } from "../core/filter-terms.ts";
 import type { KeyId } from "../core/ids.ts";
-import { isFilterFault, type KeyFilter, parseKeyFilter } from "../core/key-filter.ts";
 import type { KeyCursor, KeyQuery, StoreReads } from "../store/port.ts";
 
 /** Most keys that one look takes from an index: some 10 ms, during which nobody else is served. */
@@ -50,10 +50,14 @@ export async function countKeysAfter(
   return keyIds.length;
 }
 
-/** Parses the `filter` of a request. Notes what is wrong with it, with its place. */
-export function parseFilter(violations: FieldViolations, filter: string): KeyFilter {
-  const parsed = parseKeyFilter(filter);
+/** Parses the `filter` of a request by `parse`. Notes what is wrong with it, with its place. */
+export function parseFilter<F extends object>(
+  violations: FieldViolations,
+  filter: string,
+  parse: (text: string) => F | FilterFault,
+): F {
+  const parsed = parse(filter);
   if (!isFilterFault(parsed)) return parsed;
   violations.add("filter", `at character ${parsed.position}: ${parsed.description}`);
-  return parseKeyFilter("") as KeyFilter;
+  return parse("") as F;
 }

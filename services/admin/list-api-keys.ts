@@ -1,5 +1,6 @@
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { FieldViolations } from "../core/field-violations.ts";
+import { parseKeyFilter } from "../core/key-filter.ts";
 import { keyOrderDefault, parseKeyOrder } from "../core/key-order.ts";
 import type { Unary } from "../rpc/call.ts";
 import type { KeyCursor } from "../store/port.ts";
@@ -18,7 +19,7 @@ export function listApiKeys(
     const { tenantId } = call;
     const violations = new FieldViolations();
     const size = parsePageSize(violations, request.pageSize, pageSizeDefault);
-    const filter = parseFilter(violations, request.filter);
+    const filter = parseFilter(violations, request.filter, parseKeyFilter);
     const order = parseKeyOrder(request.orderBy);
     violations.require(
       order !== undefined,

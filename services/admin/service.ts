@@ -7,6 +7,8 @@ import { getApiKey } from "./get-api-key.ts";
 import { batchImportApiKeys, importApiKey } from "./import-api-key.ts";
 import { issueApiKey } from "./issue-api-key.ts";
 import { listApiKeys } from "./list-api-keys.ts";
+import { listAuditCheckpoints } from "./list-audit-checkpoints.ts";
+import { listAuditEvents } from "./list-audit-events.ts";
 import { listSubscribers } from "./list-subscribers.ts";
 import { lookupCredentials } from "./lookup-credentials.ts";
 import { revokeToken } from "./revoke-token.ts";
@@ -15,7 +17,9 @@ import { listSigningKeys, revokeSigningKey, rotateAudienceKey, rotateSigningKey 
 import { createTenant, disableTenant, enableTenant, getTenant, listTenants } from "./tenants.ts";
 import { updateApiKey } from "./update-api-key.ts";
 import { updateTenant } from "./update-tenant.ts";
+import { verifyAuditChain } from "./verify-audit-chain.ts";
 import { batchVerifyCredentials, verifyCredential } from "./verify-credential.ts";
+import { watchEvents } from "./watch-events.ts";
 
 /** AdminService on its ports, ready to be registered. */
 export function adminService(deps: AdminDeps): Registration {
@@ -48,5 +52,9 @@ export function adminService(deps: AdminDeps): Registration {
     updateTenant: updateTenant(deps),
     disableTenant: disableTenant(deps),
     enableTenant: enableTenant(deps),
+    listAuditEvents: listAuditEvents(deps),
+    verifyAuditChain: verifyAuditChain(deps),
+    listAuditCheckpoints: listAuditCheckpoints(deps),
+    watchEvents: watchEvents(deps),
   });
 }

@@ -4,6 +4,14 @@ export const tendIntervalMs = 60_000;
 /** Takes how a run of work by the clock ended. Must not throw. */
 export type OnRun = (what: string, outcome: "ok" | "failed") => void;
 
+/** Work that runs by the clock. */
+export interface Periodic {
+  /** Does what is due now, beside the clock, and waits for it. Rejects if it can't be done. */
+  run(): Promise<void>;
+  /** Ends it, after what is under way. */
+  stop(): Promise<void>;
+}
+
 /** Runs work by the clock, at once and then again and again, until it is stopped; a fault is logged and tried again. */
 export function startPeriodic(
   work: (goOn: () => boolean) => Promise<void>,
@@ -23,7 +31,7 @@ export function startPeriodic(
     readonly onRun: OnRun;
     readonly log: { error(fields: object, message: string): void };
   },
-): { stop(): Promise<void> } {
+): Periodic {
   let running = true;
   let cancel = () => {};
   let underWay: Promise<void> = Promise.resolve();
@@ -42,6 +50,10 @@ export function startPeriodic(
   };
   look();
   return {
+    async run() {
+      await underWay;
+      if (running) await work(() => running);
+    },
     async stop() {
       running = false;
       cancel();

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ConfigError } from "../config/config-error.ts";
 import { configFileVariable } from "../config/settings.ts";
 import { buildId, version } from "../version.ts";
+import { addAuditCommands } from "./audit.ts";
 import { describeCallError, isCallError } from "./call-error.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
@@ -36,6 +37,7 @@ export async function runCommandLine(args: readonly string[], given: CliIo): Pro
   addWatchCommand(program, io);
   addSigningKeysCommands(program, io);
   addTenantsCommands(program, io);
+  addAuditCommands(program, io);
   addSecretsCommands(program, io);
   addStoreCommands(program, io);
   addDoctorCommand(program, io);

@@ -1,12 +1,12 @@
 import type { EventId, KeyId, TenantId } from "./ids.ts";
 
-/** One mutation, as the audit trail keeps it: ids and digests, never a secret. */
+/** One entry of the audit trail: a mutation, or what the server noticed. Ids and digests, never a secret. */
 export interface AuditEvent {
   readonly id: EventId;
   readonly timeMs: number;
   /** The tenant that was acted on. */
   readonly tenantId: TenantId;
-  /** The method's name, as `RotateApiKey`; for what the server or an operator's command does, a name of its own. */
+  /** The method's name, as `RotateApiKey`; for what the server does or notices by itself, or an operator's command does, a name of its own. */
   readonly action: string;
   /** The id of what was changed. */
   readonly target: string;
@@ -20,13 +20,19 @@ export interface AuditEvent {
   readonly beforeDigest?: Uint8Array;
   /** SHA-256 of the target after, 32 bytes; absent if it is gone. */
   readonly afterDigest?: Uint8Array;
+  /** What else there is to tell, as counts; never a secret. */
+  readonly details?: Readonly<Record<string, string>>;
 }
 
-/** The audit event of what the server does by itself: an action's name that is no method's. */
-export function byItself(
-  tenantId: TenantId,
-  action: string,
-  target: string,
-): Pick<AuditEvent, "tenantId" | "action" | "target" | "address" | "requestId"> {
+/** An audit event with the revision of its change. */
+export interface LoggedEvent extends AuditEvent {
+  readonly revision: bigint;
+}
+
+/** What whoever writes an event says of it; id and time come with the commit. */
+export type NewAuditEvent = Omit<AuditEvent, "id" | "timeMs">;
+
+/** The event of what the server does or notices by itself. */
+export function byItself(tenantId: TenantId, action: string, target: string): NewAuditEvent {
   return { tenantId, action, target, address: "", requestId: "" };
 }

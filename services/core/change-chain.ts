@@ -125,6 +125,7 @@ const secretEvents: Readonly<Record<SecretEvent, true>> = {
   pepper_added: true,
   pepper_retired: true,
   macaroon_master_added: true,
+  checkpoint_key_added: true,
 };
 const signingKeyEvents: Readonly<Record<SigningKeyEvent, true>> = {
   created: true,
@@ -162,6 +163,8 @@ function parseChange(value: unknown): Change | undefined {
       if (!signingKeyIds || !published || !isEvent(signingKeyEvents, event)) return undefined;
       return { kind, tenantId, event, signingKeyIds, published };
     }
+    case "audit":
+      return event === "noted" ? { kind, tenantId, event } : undefined;
     case "audience_key": {
       const { audience } = fields;
       return event === "rotated" && typeof audience === "string" ? { kind, tenantId, event, audience } : undefined;

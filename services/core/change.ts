@@ -30,6 +30,8 @@ export type Change =
       readonly published: readonly PublishedSigningKey[];
     }
   | { readonly kind: "audience_key"; readonly tenantId: TenantId; readonly event: "rotated"; readonly audience: string }
+  /** Nothing changed: the audit event of this revision is all that there is to tell. */
+  | { readonly kind: "audit"; readonly tenantId: TenantId; readonly event: "noted" }
   | {
       readonly kind: "token";
       readonly tenantId: TenantId;
@@ -55,7 +57,7 @@ export type KeyEvent =
 /** `tokens_revoked`: those issued before a time ended. */
 export type TenantEvent = "created" | "changed" | "disabled" | "enabled" | "tokens_revoked";
 
-export type SecretEvent = "pepper_added" | "pepper_retired" | "macaroon_master_added";
+export type SecretEvent = "pepper_added" | "pepper_retired" | "macaroon_master_added" | "checkpoint_key_added";
 
 export type SigningKeyEvent = "created" | "rotated" | "compromised" | "removed";
 

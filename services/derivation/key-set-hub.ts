@@ -1,7 +1,7 @@
 import { ResyncReason } from "../../gen/ichor/v1/key_set_pb.ts";
 import type { KeySetFeeds, PublicFeed, Replay } from "../changes/key-set-feeds.ts";
 import type { Tail, TailEvent } from "../changes/tail.ts";
-import type { Change } from "../core/change.ts";
+import { mayEndCaller } from "../core/caller-end.ts";
 import { IchorError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
 import type { Position } from "../core/key-set/feed.ts";
@@ -217,7 +217,7 @@ export class KeySetHub {
       this.#audiences.clear();
     }
     for (const { channel } of audiences) channel.feed.take(change);
-    for (const subscriber of this.#subscribers) if (concerns(change, subscriber)) void subscriber.recheck();
+    for (const subscriber of this.#subscribers) if (mayEndCaller(change, subscriber)) void subscriber.recheck();
   }
 
   #beat(): void {
@@ -257,20 +257,3 @@ const resyncReasons = {
   compacted: ResyncReason.COMPACTED,
   ahead: ResyncReason.AHEAD,
 } as const;
-
-/** Whether a change may end a subscriber's credential; after another history, any may be gone. */
-function concerns(change: Change | undefined, { keyId, callerTenantId }: Subscriber): boolean {
-  switch (change?.kind) {
-    case "key":
-      return change.keyIds.includes(keyId);
-    case "token":
-      return change.tokens.some((token) => token.keyId === keyId);
-    case "tenant":
-      return change.tenantId === callerTenantId && change.event !== "changed";
-    case "store":
-    case undefined:
-      return true;
-    default:
-      return false;
-  }
-}

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { ResyncReason } from "../../gen/ichor/v1/key_set_pb.ts";
+import { isCallerRefusal } from "../core/caller-end.ts";
 import type { KeyId, SubscriptionId, TenantId } from "../core/ids.ts";
 import type { FrameSink, StreamCall } from "../rpc/call.ts";
 import type { Frame } from "../rpc/frame.ts";
@@ -108,7 +109,7 @@ export class Subscriber implements Follower {
     try {
       await this.#parts.call.recheck();
     } catch (reason) {
-      if (isRefusal(reason)) this.#end([], reason);
+      if (isCallerRefusal(reason)) this.#end([], reason);
     }
   }
 
@@ -154,10 +155,4 @@ export class Subscriber implements Follower {
     if (refusal === undefined) this.#resolve();
     else this.#reject(refusal);
   }
-}
-
-/** Whether the caller isn't let in any more; that it can't be told now ends no stream. */
-function isRefusal(reason: unknown): boolean {
-  const refusals = ["CREDENTIAL_REFUSED", "SCOPE_MISSING", "TENANT_NOT_ALLOWED", "TENANT_NOT_FOUND"];
-  return reason instanceof Error && "reason" in reason && refusals.includes(String(reason.reason));
 }

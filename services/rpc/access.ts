@@ -18,6 +18,7 @@ const signingRead: Access = { scope: "ichor:signing:read" };
 const signingWrite: Access = { scope: "ichor:signing:write" };
 const tenantsRead: Access = { scope: "ichor:tenants:read" };
 const tenantsWrite: Access = { scope: "ichor:tenants:write" };
+const auditRead: Access = { scope: "ichor:audit:read" };
 const keySetWatch: Access = { scope: "ichor:keyset:watch" };
 const anyKey: Access = { holder: true };
 const ownEnd: Access = { holder: true, unlimited: true };
@@ -60,6 +61,10 @@ export const accessTable: Readonly<Record<string, Access>> = {
   "ichor.v1.AdminService/UpdateTenant": tenantsWrite,
   "ichor.v1.AdminService/DisableTenant": tenantsWrite,
   "ichor.v1.AdminService/EnableTenant": tenantsWrite,
+  "ichor.v1.AdminService/ListAuditEvents": auditRead,
+  "ichor.v1.AdminService/VerifyAuditChain": auditRead,
+  "ichor.v1.AdminService/ListAuditCheckpoints": auditRead,
+  "ichor.v1.AdminService/WatchEvents": auditRead,
   "ichor.v1.DerivationService/DeriveToken": anyKey,
   "ichor.v1.DerivationService/VerifyToken": { scope: "ichor:tokens:verify" },
   "ichor.v1.DerivationService/GetKeySet": keySetWatch,

@@ -25,6 +25,7 @@ const requestBytesMaxOf: Readonly<Record<string, number>> = {
   "ichor.v1.AdminService/BatchImportApiKeys": 32 * mebibyte,
   "ichor.v1.AdminService/LookupCredentials": 16 * mebibyte,
   "ichor.v1.AdminService/BatchVerifyCredentials": 4 * mebibyte,
+  "ichor.v1.AdminService/VerifyAuditChain": 8 * mebibyte,
 };
 
 /** The codec of one method by hand. What it doesn't surely know, it leaves to protobuf-es by giving undefined. */

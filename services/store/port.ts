@@ -1,10 +1,12 @@
 import type { ApiKey } from "../core/api-key.ts";
-import type { AuditEvent } from "../core/audit-event.ts";
+import type { NewAuditEvent } from "../core/audit-event.ts";
 import type { Change, ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import type { KeyFilter } from "../core/key-filter.ts";
 import type { KeyOrder } from "../core/key-order.ts";
 import type { Tenant } from "../core/tenant.ts";
+import type { AuditStore } from "./audit-port.ts";
+import type { ExpiryStore } from "./expiry-port.ts";
 import type { KeySetStore } from "./key-set-port.ts";
 import type { SubscriptionStore } from "./subscription-port.ts";
 import type { TokenReads, TokenWrites } from "./token-port.ts";
@@ -135,6 +137,8 @@ export interface StoreReads {
   listTenants(afterSlug: string, limit: number): Promise<readonly Tenant[]>;
   /** What derived tokens need. */
   readonly tokens: TokenReads;
+  /** When keys end, and which ends were told. */
+  readonly expiry: ExpiryStore;
   /** Keys whose mark tells of no token that may live at `nowMs`, of any tenant, the longest overdue first. */
   forgettableMarks(nowMs: number, limit: number): Promise<readonly { tenantId: TenantId; keyId: KeyId }[]>;
   /**
@@ -178,7 +182,7 @@ export interface StoreTransaction extends StoreReads {
 
 /** How a mutating transaction ended: with a change and its audit event, or without having changed anything. */
 export type Mutation<T> =
-  | { readonly result: T; readonly change: Change; readonly audit: Omit<AuditEvent, "id" | "timeMs"> }
+  | { readonly result: T; readonly change: Change; readonly audit: NewAuditEvent }
   | { readonly result: T; readonly unchanged: true };
 
 export interface Committed<T> {
@@ -191,6 +195,8 @@ export interface Committed<T> {
 export interface Store extends StoreReads, KeySetStore {
   /** Who follows key sets. */
   readonly subscriptions: SubscriptionStore;
+  /** The audit trail. */
+  readonly audit: AuditStore;
   /**
    * Runs one mutating transaction: locks the head row, takes the next revision, runs `work`, appends one change row and
    * one audit row with their chained hash, keeps the marks of the keys that the change names, and commits. Durable when it resolves. `unchanged` rolls back and takes no

@@ -90,3 +90,14 @@ const unavailablePrismaCodes: ReadonlySet<string> = new Set([
   "P2028",
   "P2037",
 ]);
+
+/** Whether an insert found its primary key free; within a transaction a key that is taken may end it. */
+export async function insertedIfFree(insert: Promise<unknown>): Promise<boolean> {
+  try {
+    await insert;
+    return true;
+  } catch (error) {
+    if (error instanceof Prisma.PrismaClientKnownRequestError && error.code === "P2002") return false;
+    throw error;
+  }
+}

@@ -1,7 +1,8 @@
 import { Prisma } from "../../gen/prisma/sqlite/client.ts";
 import type { KeyStatus } from "../core/api-key.ts";
+import type { TimeRange } from "../core/filter-terms.ts";
 import { firstIdAt, type KeyId } from "../core/ids.ts";
-import type { KeyFilter, TimeRange } from "../core/key-filter.ts";
+import type { KeyFilter } from "../core/key-filter.ts";
 import { textAfterPrefix } from "../core/key-order.ts";
 import type { KeyCursor, KeyQuery, KeyScan } from "./port.ts";
 

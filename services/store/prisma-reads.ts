@@ -4,6 +4,7 @@ import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import { rootScope } from "../core/scopes.ts";
 import { defaultTenantSlug, type Tenant } from "../core/tenant.ts";
+import type { ExpiryStore } from "./expiry-port.ts";
 import { headRowId, requiredHead } from "./head-row.ts";
 import type {
   IdempotencyKey,
@@ -16,6 +17,7 @@ import type {
   StoreReads,
 } from "./port.ts";
 import { answering } from "./prisma-errors.ts";
+import { PrismaExpiry } from "./prisma-expiry.ts";
 import { scanKeys } from "./prisma-key-scan.ts";
 import { PrismaTokens } from "./prisma-tokens.ts";
 import { changeRowsOf, idempotencyRecordOf, keyOf, ownBytes, sealedSecretOf, tenantOf } from "./rows.ts";
@@ -32,9 +34,11 @@ export async function readHead(db: Db) {
 export abstract class PrismaReads implements StoreReads {
   protected readonly db: Db;
   readonly tokens: PrismaTokens;
+  readonly expiry: ExpiryStore;
 
   constructor(db: Db) {
     this.db = db;
+    this.expiry = new PrismaExpiry(db);
     this.tokens = new PrismaTokens(db);
   }
 

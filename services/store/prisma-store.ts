@@ -1,10 +1,12 @@
 import type { PrismaClient } from "../../gen/prisma/sqlite/client.ts";
 import type { ApiKey } from "../core/api-key.ts";
-import type { AuditEvent } from "../core/audit-event.ts";
+import type { AuditEvent, NewAuditEvent } from "../core/audit-event.ts";
 import type { Change, ChangeRow, Head } from "../core/change.ts";
 import { auditBytes, chainHash, changeBytes } from "../core/change-chain.ts";
 import { sha256 } from "../core/digest.ts";
 import { type KeyId, newId, type TenantId } from "../core/ids.ts";
+import type { AuditStore } from "./audit-port.ts";
+import { auditRowOf } from "./audit-rows.ts";
 import type { StoreDeps, StoreStep } from "./deps.ts";
 import { headRowId } from "./head-row.ts";
 import type { KeySetRecord, KeySetStore } from "./key-set-port.ts";
@@ -19,6 +21,7 @@ import type {
   Store,
   StoreTransaction,
 } from "./port.ts";
+import { PrismaAudit } from "./prisma-audit.ts";
 import { answering } from "./prisma-errors.ts";
 import { tendIdempotencyRecords } from "./prisma-idempotency.ts";
 import { compactChanges, keepMarks, readCompactedThrough } from "./prisma-key-set.ts";
@@ -55,6 +58,7 @@ export interface PrismaBackend {
 /** The store over Prisma. */
 export class PrismaStore extends PrismaReads implements Store {
   readonly subscriptions: SubscriptionStore;
+  readonly audit: AuditStore;
   readonly #backend: PrismaBackend;
   readonly #deps: StoreDeps;
   readonly #step: StoreStep;
@@ -65,6 +69,7 @@ export class PrismaStore extends PrismaReads implements Store {
     super(backend.client);
     this.#backend = backend;
     this.subscriptions = new PrismaSubscriptions(backend.client);
+    this.audit = new PrismaAudit(backend.client);
     this.#deps = deps;
     this.#step = deps.step ?? ((_name, work) => work());
   }
@@ -199,13 +204,7 @@ export class PrismaStore extends PrismaReads implements Store {
   }
 
   /** Writes the log entry and the audit event of a revision, and the head's new hash. */
-  async #append(
-    db: Db,
-    revision: bigint,
-    previous: Uint8Array,
-    change: Change,
-    audit: Omit<AuditEvent, "id" | "timeMs">,
-  ): Promise<void> {
+  async #append(db: Db, revision: bigint, previous: Uint8Array, change: Change, audit: NewAuditEvent): Promise<void> {
     const { clock, random } = this.#deps;
     const nowMs = clock.now();
     const event: AuditEvent = { ...audit, id: newId("evt", nowMs, random(10)), timeMs: nowMs };
@@ -214,7 +213,7 @@ export class PrismaStore extends PrismaReads implements Store {
     const hash = chainHash(previous, revision, changeDigest, sha256(auditBytes(event)));
     await insertRows(db, "change_log", [{ revision, hash, commitTimeMs: BigInt(nowMs), changeDigest, payload }]);
     await keepMarks(db, change, nowMs);
-    await insertRows(db, "audit_event", [auditRowOf(revision, event)]);
+    await insertRows(db, "audit_event", [{ ...auditRowOf(revision, event) }]);
     await db.$executeRaw`UPDATE store_head SET hash = ${hash} WHERE id = ${headRowId}`;
   }
 
@@ -234,21 +233,4 @@ class Unchanged extends Error {
     super("unchanged");
     this.seen = seen;
   }
-}
-
-function auditRowOf(revision: bigint, event: AuditEvent) {
-  return {
-    revision,
-    id: event.id,
-    timeMs: BigInt(event.timeMs),
-    tenantId: event.tenantId,
-    action: event.action,
-    target: event.target,
-    callerKeyId: event.caller?.keyId ?? null,
-    callerTenantId: event.caller?.tenantId ?? null,
-    address: event.address,
-    requestId: event.requestId,
-    beforeDigest: event.beforeDigest ?? null,
-    afterDigest: event.afterDigest ?? null,
-  };
 }

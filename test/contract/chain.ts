@@ -46,6 +46,7 @@ function eventOf(row: Row): AuditEvent {
     ...caller,
     ...(row.before_digest !== null && { beforeDigest: row.before_digest }),
     ...(row.after_digest !== null && { afterDigest: row.after_digest }),
+    ...(row.details !== null && { details: JSON.parse(String(row.details)) }),
   } as AuditEvent;
 }
 

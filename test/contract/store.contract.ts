@@ -5,6 +5,7 @@ import { genesisHash } from "../../services/core/change-chain.ts";
 import type { TenantId } from "../../services/core/ids.ts";
 import { answerLifetimeMs, recordLifetimeMs } from "../../services/core/repeat-lifetimes.ts";
 import type { Store } from "../../services/store/port.ts";
+import { auditContract } from "./audit.contract.ts";
 import { chainFaults } from "./chain.ts";
 import { keyListsContract } from "./key-lists.contract.ts";
 import { keySetContract } from "./key-set.contract.ts";
@@ -73,6 +74,7 @@ export function storeContract(name: string, open: OpenTestStore): void {
     const filterRows = async (table: string) => (await test.query(`SELECT * FROM ${table}`)).length;
 
     keySetContract(open);
+    auditContract(open);
 
     describe("the head", () => {
       it("begins at revision 0 with the genesis hash and an epoch of its own", async () => {

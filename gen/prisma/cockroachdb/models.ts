@@ -11,6 +11,8 @@
 export type * from './models/StoreHead.ts'
 export type * from './models/ChangeLog.ts'
 export type * from './models/AuditEvent.ts'
+export type * from './models/AuditCheckpoint.ts'
+export type * from './models/ExpiryCursor.ts'
 export type * from './models/Tenant.ts'
 export type * from './models/ApiKey.ts'
 export type * from './models/SecretVersion.ts'

@@ -57,6 +57,16 @@ export type ChangeLog = Prisma.ChangeLogModel
  */
 export type AuditEvent = Prisma.AuditEventModel
 /**
+ * Model AuditCheckpoint
+ * A signed statement of where the log stood. Kept outside the log: nothing is decided by it.
+ */
+export type AuditCheckpoint = Prisma.AuditCheckpointModel
+/**
+ * Model ExpiryCursor
+ * Up to which key the coming end of keys was told, for each lead: in the order of their ends, then of their ids.
+ */
+export type ExpiryCursor = Prisma.ExpiryCursorModel
+/**
  * Model Tenant
  * 
  */

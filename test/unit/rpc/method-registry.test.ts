@@ -6,12 +6,12 @@ import { type AdminMethods, fakeRpc } from "../../support/fake-server.ts";
 
 const { registry } = fakeRpc();
 const methods = Object.fromEntries(
-  [...registry.unary.values()].map(({ desc, run }) => [desc.localName, run]),
+  [...registry.unary.values(), ...registry.streams].map(({ desc, run }) => [desc.localName, run]),
 ) as unknown as AdminMethods;
 
 describe("createMethodRegistry", () => {
   it("knows each unary method by its full name, with scope and limits", () => {
-    expect(registry.unary.size).toBe(AdminService.methods.length);
+    expect(registry.unary.size + registry.streams.length).toBe(AdminService.methods.length);
     expect(registry.unary.get("ichor.v1.AdminService/VerifyCredential")).toMatchObject({
       access: { scope: "ichor:keys:verify" },
       requestBytesMax: 1024 * 1024,

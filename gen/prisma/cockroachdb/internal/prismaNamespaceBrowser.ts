@@ -54,6 +54,8 @@ export const ModelName = {
   StoreHead: 'StoreHead',
   ChangeLog: 'ChangeLog',
   AuditEvent: 'AuditEvent',
+  AuditCheckpoint: 'AuditCheckpoint',
+  ExpiryCursor: 'ExpiryCursor',
   Tenant: 'Tenant',
   ApiKey: 'ApiKey',
   SecretVersion: 'SecretVersion',
@@ -118,10 +120,31 @@ export const AuditEventScalarFieldEnum = {
   address: 'address',
   requestId: 'requestId',
   beforeDigest: 'beforeDigest',
-  afterDigest: 'afterDigest'
+  afterDigest: 'afterDigest',
+  details: 'details'
 } as const
 
 export type AuditEventScalarFieldEnum = (typeof AuditEventScalarFieldEnum)[keyof typeof AuditEventScalarFieldEnum]
+
+
+export const AuditCheckpointScalarFieldEnum = {
+  number: 'number',
+  revision: 'revision',
+  timeMs: 'timeMs',
+  kid: 'kid',
+  statement: 'statement'
+} as const
+
+export type AuditCheckpointScalarFieldEnum = (typeof AuditCheckpointScalarFieldEnum)[keyof typeof AuditCheckpointScalarFieldEnum]
+
+
+export const ExpiryCursorScalarFieldEnum = {
+  leadMs: 'leadMs',
+  expireTimeMs: 'expireTimeMs',
+  keyId: 'keyId'
+} as const
+
+export type ExpiryCursorScalarFieldEnum = (typeof ExpiryCursorScalarFieldEnum)[keyof typeof ExpiryCursorScalarFieldEnum]
 
 
 export const TenantScalarFieldEnum = {

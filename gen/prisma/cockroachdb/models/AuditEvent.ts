@@ -49,6 +49,7 @@ export type AuditEventMinAggregateOutputType = {
   requestId: string | null
   beforeDigest: runtime.Bytes | null
   afterDigest: runtime.Bytes | null
+  details: string | null
 }
 
 export type AuditEventMaxAggregateOutputType = {
@@ -64,6 +65,7 @@ export type AuditEventMaxAggregateOutputType = {
   requestId: string | null
   beforeDigest: runtime.Bytes | null
   afterDigest: runtime.Bytes | null
+  details: string | null
 }
 
 export type AuditEventCountAggregateOutputType = {
@@ -79,6 +81,7 @@ export type AuditEventCountAggregateOutputType = {
   requestId: number
   beforeDigest: number
   afterDigest: number
+  details: number
   _all: number
 }
 
@@ -106,6 +109,7 @@ export type AuditEventMinAggregateInputType = {
   requestId?: true
   beforeDigest?: true
   afterDigest?: true
+  details?: true
 }
 
 export type AuditEventMaxAggregateInputType = {
@@ -121,6 +125,7 @@ export type AuditEventMaxAggregateInputType = {
   requestId?: true
   beforeDigest?: true
   afterDigest?: true
+  details?: true
 }
 
 export type AuditEventCountAggregateInputType = {
@@ -136,6 +141,7 @@ export type AuditEventCountAggregateInputType = {
   requestId?: true
   beforeDigest?: true
   afterDigest?: true
+  details?: true
   _all?: true
 }
 
@@ -238,6 +244,7 @@ export type AuditEventGroupByOutputType = {
   requestId: string
   beforeDigest: runtime.Bytes | null
   afterDigest: runtime.Bytes | null
+  details: string | null
   _count: AuditEventCountAggregateOutputType | null
   _avg: AuditEventAvgAggregateOutputType | null
   _sum: AuditEventSumAggregateOutputType | null
@@ -276,6 +283,7 @@ export type AuditEventWhereInput = {
   requestId?: Prisma.StringFilter<"AuditEvent"> | string
   beforeDigest?: Prisma.BytesNullableFilter<"AuditEvent"> | runtime.Bytes | null
   afterDigest?: Prisma.BytesNullableFilter<"AuditEvent"> | runtime.Bytes | null
+  details?: Prisma.StringNullableFilter<"AuditEvent"> | string | null
 }
 
 export type AuditEventOrderByWithRelationInput = {
@@ -291,6 +299,7 @@ export type AuditEventOrderByWithRelationInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrderInput | Prisma.SortOrder
   afterDigest?: Prisma.SortOrderInput | Prisma.SortOrder
+  details?: Prisma.SortOrderInput | Prisma.SortOrder
 }
 
 export type AuditEventWhereUniqueInput = Prisma.AtLeast<{
@@ -309,6 +318,7 @@ export type AuditEventWhereUniqueInput = Prisma.AtLeast<{
   requestId?: Prisma.StringFilter<"AuditEvent"> | string
   beforeDigest?: Prisma.BytesNullableFilter<"AuditEvent"> | runtime.Bytes | null
   afterDigest?: Prisma.BytesNullableFilter<"AuditEvent"> | runtime.Bytes | null
+  details?: Prisma.StringNullableFilter<"AuditEvent"> | string | null
 }, "revision" | "id">
 
 export type AuditEventOrderByWithAggregationInput = {
@@ -324,6 +334,7 @@ export type AuditEventOrderByWithAggregationInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrderInput | Prisma.SortOrder
   afterDigest?: Prisma.SortOrderInput | Prisma.SortOrder
+  details?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.AuditEventCountOrderByAggregateInput
   _avg?: Prisma.AuditEventAvgOrderByAggregateInput
   _max?: Prisma.AuditEventMaxOrderByAggregateInput
@@ -347,6 +358,7 @@ export type AuditEventScalarWhereWithAggregatesInput = {
   requestId?: Prisma.StringWithAggregatesFilter<"AuditEvent"> | string
   beforeDigest?: Prisma.BytesNullableWithAggregatesFilter<"AuditEvent"> | runtime.Bytes | null
   afterDigest?: Prisma.BytesNullableWithAggregatesFilter<"AuditEvent"> | runtime.Bytes | null
+  details?: Prisma.StringNullableWithAggregatesFilter<"AuditEvent"> | string | null
 }
 
 export type AuditEventCreateInput = {
@@ -362,6 +374,7 @@ export type AuditEventCreateInput = {
   requestId: string
   beforeDigest?: runtime.Bytes | null
   afterDigest?: runtime.Bytes | null
+  details?: string | null
 }
 
 export type AuditEventUncheckedCreateInput = {
@@ -377,6 +390,7 @@ export type AuditEventUncheckedCreateInput = {
   requestId: string
   beforeDigest?: runtime.Bytes | null
   afterDigest?: runtime.Bytes | null
+  details?: string | null
 }
 
 export type AuditEventUpdateInput = {
@@ -392,6 +406,7 @@ export type AuditEventUpdateInput = {
   requestId?: Prisma.StringFieldUpdateOperationsInput | string
   beforeDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   afterDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  details?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type AuditEventUncheckedUpdateInput = {
@@ -407,6 +422,7 @@ export type AuditEventUncheckedUpdateInput = {
   requestId?: Prisma.StringFieldUpdateOperationsInput | string
   beforeDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   afterDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  details?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type AuditEventCreateManyInput = {
@@ -422,6 +438,7 @@ export type AuditEventCreateManyInput = {
   requestId: string
   beforeDigest?: runtime.Bytes | null
   afterDigest?: runtime.Bytes | null
+  details?: string | null
 }
 
 export type AuditEventUpdateManyMutationInput = {
@@ -437,6 +454,7 @@ export type AuditEventUpdateManyMutationInput = {
   requestId?: Prisma.StringFieldUpdateOperationsInput | string
   beforeDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   afterDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  details?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type AuditEventUncheckedUpdateManyInput = {
@@ -452,6 +470,7 @@ export type AuditEventUncheckedUpdateManyInput = {
   requestId?: Prisma.StringFieldUpdateOperationsInput | string
   beforeDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   afterDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  details?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type AuditEventCountOrderByAggregateInput = {
@@ -467,6 +486,7 @@ export type AuditEventCountOrderByAggregateInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrder
   afterDigest?: Prisma.SortOrder
+  details?: Prisma.SortOrder
 }
 
 export type AuditEventAvgOrderByAggregateInput = {
@@ -487,6 +507,7 @@ export type AuditEventMaxOrderByAggregateInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrder
   afterDigest?: Prisma.SortOrder
+  details?: Prisma.SortOrder
 }
 
 export type AuditEventMinOrderByAggregateInput = {
@@ -502,6 +523,7 @@ export type AuditEventMinOrderByAggregateInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrder
   afterDigest?: Prisma.SortOrder
+  details?: Prisma.SortOrder
 }
 
 export type AuditEventSumOrderByAggregateInput = {
@@ -528,6 +550,7 @@ export type AuditEventSelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   requestId?: boolean
   beforeDigest?: boolean
   afterDigest?: boolean
+  details?: boolean
 }, ExtArgs["result"]["auditEvent"]>
 
 export type AuditEventSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -543,6 +566,7 @@ export type AuditEventSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Ex
   requestId?: boolean
   beforeDigest?: boolean
   afterDigest?: boolean
+  details?: boolean
 }, ExtArgs["result"]["auditEvent"]>
 
 export type AuditEventSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -558,6 +582,7 @@ export type AuditEventSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Ex
   requestId?: boolean
   beforeDigest?: boolean
   afterDigest?: boolean
+  details?: boolean
 }, ExtArgs["result"]["auditEvent"]>
 
 export type AuditEventSelectScalar = {
@@ -573,9 +598,10 @@ export type AuditEventSelectScalar = {
   requestId?: boolean
   beforeDigest?: boolean
   afterDigest?: boolean
+  details?: boolean
 }
 
-export type AuditEventOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"revision" | "id" | "timeMs" | "tenantId" | "action" | "target" | "callerKeyId" | "callerTenantId" | "address" | "requestId" | "beforeDigest" | "afterDigest", ExtArgs["result"]["auditEvent"]>
+export type AuditEventOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"revision" | "id" | "timeMs" | "tenantId" | "action" | "target" | "callerKeyId" | "callerTenantId" | "address" | "requestId" | "beforeDigest" | "afterDigest" | "details", ExtArgs["result"]["auditEvent"]>
 
 export type $AuditEventPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "AuditEvent"
@@ -596,6 +622,10 @@ export type $AuditEventPayload<ExtArgs extends runtime.Types.Extensions.Internal
      */
     beforeDigest: runtime.Bytes | null
     afterDigest: runtime.Bytes | null
+    /**
+     * JSON object of texts; null: none.
+     */
+    details: string | null
   }, ExtArgs["result"]["auditEvent"]>
   composites: {}
 }
@@ -1031,6 +1061,7 @@ export interface AuditEventFieldRefs {
   readonly requestId: Prisma.FieldRef<"AuditEvent", 'String'>
   readonly beforeDigest: Prisma.FieldRef<"AuditEvent", 'Bytes'>
   readonly afterDigest: Prisma.FieldRef<"AuditEvent", 'Bytes'>
+  readonly details: Prisma.FieldRef<"AuditEvent", 'String'>
 }
     
 

@@ -54,6 +54,8 @@ export const ModelName = {
   StoreHead: 'StoreHead',
   ChangeLog: 'ChangeLog',
   AuditEvent: 'AuditEvent',
+  AuditCheckpoint: 'AuditCheckpoint',
+  ExpiryCursor: 'ExpiryCursor',
   Tenant: 'Tenant',
   ApiKey: 'ApiKey',
   SecretVersion: 'SecretVersion',
@@ -120,10 +122,31 @@ export const AuditEventScalarFieldEnum = {
   address: 'address',
   requestId: 'requestId',
   beforeDigest: 'beforeDigest',
-  afterDigest: 'afterDigest'
+  afterDigest: 'afterDigest',
+  details: 'details'
 } as const
 
 export type AuditEventScalarFieldEnum = (typeof AuditEventScalarFieldEnum)[keyof typeof AuditEventScalarFieldEnum]
+
+
+export const AuditCheckpointScalarFieldEnum = {
+  number: 'number',
+  revision: 'revision',
+  timeMs: 'timeMs',
+  kid: 'kid',
+  statement: 'statement'
+} as const
+
+export type AuditCheckpointScalarFieldEnum = (typeof AuditCheckpointScalarFieldEnum)[keyof typeof AuditCheckpointScalarFieldEnum]
+
+
+export const ExpiryCursorScalarFieldEnum = {
+  leadMs: 'leadMs',
+  expireTimeMs: 'expireTimeMs',
+  keyId: 'keyId'
+} as const
+
+export type ExpiryCursorScalarFieldEnum = (typeof ExpiryCursorScalarFieldEnum)[keyof typeof ExpiryCursorScalarFieldEnum]
 
 
 export const TenantScalarFieldEnum = {
@@ -353,10 +376,26 @@ export const AuditEventOrderByRelevanceFieldEnum = {
   callerKeyId: 'callerKeyId',
   callerTenantId: 'callerTenantId',
   address: 'address',
-  requestId: 'requestId'
+  requestId: 'requestId',
+  details: 'details'
 } as const
 
 export type AuditEventOrderByRelevanceFieldEnum = (typeof AuditEventOrderByRelevanceFieldEnum)[keyof typeof AuditEventOrderByRelevanceFieldEnum]
+
+
+export const AuditCheckpointOrderByRelevanceFieldEnum = {
+  kid: 'kid',
+  statement: 'statement'
+} as const
+
+export type AuditCheckpointOrderByRelevanceFieldEnum = (typeof AuditCheckpointOrderByRelevanceFieldEnum)[keyof typeof AuditCheckpointOrderByRelevanceFieldEnum]
+
+
+export const ExpiryCursorOrderByRelevanceFieldEnum = {
+  keyId: 'keyId'
+} as const
+
+export type ExpiryCursorOrderByRelevanceFieldEnum = (typeof ExpiryCursorOrderByRelevanceFieldEnum)[keyof typeof ExpiryCursorOrderByRelevanceFieldEnum]
 
 
 export const TenantOrderByRelevanceFieldEnum = {

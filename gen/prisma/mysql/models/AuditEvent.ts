@@ -49,6 +49,7 @@ export type AuditEventMinAggregateOutputType = {
   requestId: string | null
   beforeDigest: runtime.Bytes | null
   afterDigest: runtime.Bytes | null
+  details: string | null
 }
 
 export type AuditEventMaxAggregateOutputType = {
@@ -64,6 +65,7 @@ export type AuditEventMaxAggregateOutputType = {
   requestId: string | null
   beforeDigest: runtime.Bytes | null
   afterDigest: runtime.Bytes | null
+  details: string | null
 }
 
 export type AuditEventCountAggregateOutputType = {
@@ -79,6 +81,7 @@ export type AuditEventCountAggregateOutputType = {
   requestId: number
   beforeDigest: number
   afterDigest: number
+  details: number
   _all: number
 }
 
@@ -106,6 +109,7 @@ export type AuditEventMinAggregateInputType = {
   requestId?: true
   beforeDigest?: true
   afterDigest?: true
+  details?: true
 }
 
 export type AuditEventMaxAggregateInputType = {
@@ -121,6 +125,7 @@ export type AuditEventMaxAggregateInputType = {
   requestId?: true
   beforeDigest?: true
   afterDigest?: true
+  details?: true
 }
 
 export type AuditEventCountAggregateInputType = {
@@ -136,6 +141,7 @@ export type AuditEventCountAggregateInputType = {
   requestId?: true
   beforeDigest?: true
   afterDigest?: true
+  details?: true
   _all?: true
 }
 
@@ -238,6 +244,7 @@ export type AuditEventGroupByOutputType = {
   requestId: string
   beforeDigest: runtime.Bytes | null
   afterDigest: runtime.Bytes | null
+  details: string | null
   _count: AuditEventCountAggregateOutputType | null
   _avg: AuditEventAvgAggregateOutputType | null
   _sum: AuditEventSumAggregateOutputType | null
@@ -276,6 +283,7 @@ export type AuditEventWhereInput = {
   requestId?: Prisma.StringFilter<"AuditEvent"> | string
   beforeDigest?: Prisma.BytesNullableFilter<"AuditEvent"> | runtime.Bytes | null
   afterDigest?: Prisma.BytesNullableFilter<"AuditEvent"> | runtime.Bytes | null
+  details?: Prisma.StringNullableFilter<"AuditEvent"> | string | null
 }
 
 export type AuditEventOrderByWithRelationInput = {
@@ -291,6 +299,7 @@ export type AuditEventOrderByWithRelationInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrderInput | Prisma.SortOrder
   afterDigest?: Prisma.SortOrderInput | Prisma.SortOrder
+  details?: Prisma.SortOrderInput | Prisma.SortOrder
   _relevance?: Prisma.AuditEventOrderByRelevanceInput
 }
 
@@ -310,6 +319,7 @@ export type AuditEventWhereUniqueInput = Prisma.AtLeast<{
   requestId?: Prisma.StringFilter<"AuditEvent"> | string
   beforeDigest?: Prisma.BytesNullableFilter<"AuditEvent"> | runtime.Bytes | null
   afterDigest?: Prisma.BytesNullableFilter<"AuditEvent"> | runtime.Bytes | null
+  details?: Prisma.StringNullableFilter<"AuditEvent"> | string | null
 }, "revision" | "id">
 
 export type AuditEventOrderByWithAggregationInput = {
@@ -325,6 +335,7 @@ export type AuditEventOrderByWithAggregationInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrderInput | Prisma.SortOrder
   afterDigest?: Prisma.SortOrderInput | Prisma.SortOrder
+  details?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.AuditEventCountOrderByAggregateInput
   _avg?: Prisma.AuditEventAvgOrderByAggregateInput
   _max?: Prisma.AuditEventMaxOrderByAggregateInput
@@ -348,6 +359,7 @@ export type AuditEventScalarWhereWithAggregatesInput = {
   requestId?: Prisma.StringWithAggregatesFilter<"AuditEvent"> | string
   beforeDigest?: Prisma.BytesNullableWithAggregatesFilter<"AuditEvent"> | runtime.Bytes | null
   afterDigest?: Prisma.BytesNullableWithAggregatesFilter<"AuditEvent"> | runtime.Bytes | null
+  details?: Prisma.StringNullableWithAggregatesFilter<"AuditEvent"> | string | null
 }
 
 export type AuditEventCreateInput = {
@@ -363,6 +375,7 @@ export type AuditEventCreateInput = {
   requestId: string
   beforeDigest?: runtime.Bytes | null
   afterDigest?: runtime.Bytes | null
+  details?: string | null
 }
 
 export type AuditEventUncheckedCreateInput = {
@@ -378,6 +391,7 @@ export type AuditEventUncheckedCreateInput = {
   requestId: string
   beforeDigest?: runtime.Bytes | null
   afterDigest?: runtime.Bytes | null
+  details?: string | null
 }
 
 export type AuditEventUpdateInput = {
@@ -393,6 +407,7 @@ export type AuditEventUpdateInput = {
   requestId?: Prisma.StringFieldUpdateOperationsInput | string
   beforeDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   afterDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  details?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type AuditEventUncheckedUpdateInput = {
@@ -408,6 +423,7 @@ export type AuditEventUncheckedUpdateInput = {
   requestId?: Prisma.StringFieldUpdateOperationsInput | string
   beforeDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   afterDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  details?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type AuditEventCreateManyInput = {
@@ -423,6 +439,7 @@ export type AuditEventCreateManyInput = {
   requestId: string
   beforeDigest?: runtime.Bytes | null
   afterDigest?: runtime.Bytes | null
+  details?: string | null
 }
 
 export type AuditEventUpdateManyMutationInput = {
@@ -438,6 +455,7 @@ export type AuditEventUpdateManyMutationInput = {
   requestId?: Prisma.StringFieldUpdateOperationsInput | string
   beforeDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   afterDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  details?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type AuditEventUncheckedUpdateManyInput = {
@@ -453,6 +471,7 @@ export type AuditEventUncheckedUpdateManyInput = {
   requestId?: Prisma.StringFieldUpdateOperationsInput | string
   beforeDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   afterDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  details?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
 }
 
 export type AuditEventOrderByRelevanceInput = {
@@ -474,6 +493,7 @@ export type AuditEventCountOrderByAggregateInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrder
   afterDigest?: Prisma.SortOrder
+  details?: Prisma.SortOrder
 }
 
 export type AuditEventAvgOrderByAggregateInput = {
@@ -494,6 +514,7 @@ export type AuditEventMaxOrderByAggregateInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrder
   afterDigest?: Prisma.SortOrder
+  details?: Prisma.SortOrder
 }
 
 export type AuditEventMinOrderByAggregateInput = {
@@ -509,6 +530,7 @@ export type AuditEventMinOrderByAggregateInput = {
   requestId?: Prisma.SortOrder
   beforeDigest?: Prisma.SortOrder
   afterDigest?: Prisma.SortOrder
+  details?: Prisma.SortOrder
 }
 
 export type AuditEventSumOrderByAggregateInput = {
@@ -535,6 +557,7 @@ export type AuditEventSelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   requestId?: boolean
   beforeDigest?: boolean
   afterDigest?: boolean
+  details?: boolean
 }, ExtArgs["result"]["auditEvent"]>
 
 
@@ -552,9 +575,10 @@ export type AuditEventSelectScalar = {
   requestId?: boolean
   beforeDigest?: boolean
   afterDigest?: boolean
+  details?: boolean
 }
 
-export type AuditEventOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"revision" | "id" | "timeMs" | "tenantId" | "action" | "target" | "callerKeyId" | "callerTenantId" | "address" | "requestId" | "beforeDigest" | "afterDigest", ExtArgs["result"]["auditEvent"]>
+export type AuditEventOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"revision" | "id" | "timeMs" | "tenantId" | "action" | "target" | "callerKeyId" | "callerTenantId" | "address" | "requestId" | "beforeDigest" | "afterDigest" | "details", ExtArgs["result"]["auditEvent"]>
 
 export type $AuditEventPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "AuditEvent"
@@ -575,6 +599,10 @@ export type $AuditEventPayload<ExtArgs extends runtime.Types.Extensions.Internal
      */
     beforeDigest: runtime.Bytes | null
     afterDigest: runtime.Bytes | null
+    /**
+     * JSON object of texts; null: none.
+     */
+    details: string | null
   }, ExtArgs["result"]["auditEvent"]>
   composites: {}
 }
@@ -956,6 +984,7 @@ export interface AuditEventFieldRefs {
   readonly requestId: Prisma.FieldRef<"AuditEvent", 'String'>
   readonly beforeDigest: Prisma.FieldRef<"AuditEvent", 'Bytes'>
   readonly afterDigest: Prisma.FieldRef<"AuditEvent", 'Bytes'>
+  readonly details: Prisma.FieldRef<"AuditEvent", 'String'>
 }
     
 

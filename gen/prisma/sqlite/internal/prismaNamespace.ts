@@ -400,6 +400,8 @@ export const ModelName = {
   StoreHead: 'StoreHead',
   ChangeLog: 'ChangeLog',
   AuditEvent: 'AuditEvent',
+  AuditCheckpoint: 'AuditCheckpoint',
+  ExpiryCursor: 'ExpiryCursor',
   Tenant: 'Tenant',
   ApiKey: 'ApiKey',
   SecretVersion: 'SecretVersion',
@@ -429,7 +431,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "storeHead" | "changeLog" | "auditEvent" | "tenant" | "apiKey" | "secretVersion" | "keyScope" | "keyLabel" | "importTombstone" | "sealedSecret" | "signingKey" | "audienceGeneration" | "tokenRevocation" | "keyMark" | "subscription" | "serverPresence" | "idempotencyRecord"
+    modelProps: "storeHead" | "changeLog" | "auditEvent" | "auditCheckpoint" | "expiryCursor" | "tenant" | "apiKey" | "secretVersion" | "keyScope" | "keyLabel" | "importTombstone" | "sealedSecret" | "signingKey" | "audienceGeneration" | "tokenRevocation" | "keyMark" | "subscription" | "serverPresence" | "idempotencyRecord"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -652,6 +654,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.AuditEventCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.AuditEventCountAggregateOutputType> | number
+        }
+      }
+    }
+    AuditCheckpoint: {
+      payload: Prisma.$AuditCheckpointPayload<ExtArgs>
+      fields: Prisma.AuditCheckpointFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.AuditCheckpointFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.AuditCheckpointFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload>
+        }
+        findFirst: {
+          args: Prisma.AuditCheckpointFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.AuditCheckpointFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload>
+        }
+        findMany: {
+          args: Prisma.AuditCheckpointFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload>[]
+        }
+        create: {
+          args: Prisma.AuditCheckpointCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload>
+        }
+        createMany: {
+          args: Prisma.AuditCheckpointCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.AuditCheckpointCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload>[]
+        }
+        delete: {
+          args: Prisma.AuditCheckpointDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload>
+        }
+        update: {
+          args: Prisma.AuditCheckpointUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload>
+        }
+        deleteMany: {
+          args: Prisma.AuditCheckpointDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.AuditCheckpointUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.AuditCheckpointUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload>[]
+        }
+        upsert: {
+          args: Prisma.AuditCheckpointUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$AuditCheckpointPayload>
+        }
+        aggregate: {
+          args: Prisma.AuditCheckpointAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateAuditCheckpoint>
+        }
+        groupBy: {
+          args: Prisma.AuditCheckpointGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AuditCheckpointGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.AuditCheckpointCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AuditCheckpointCountAggregateOutputType> | number
+        }
+      }
+    }
+    ExpiryCursor: {
+      payload: Prisma.$ExpiryCursorPayload<ExtArgs>
+      fields: Prisma.ExpiryCursorFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ExpiryCursorFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ExpiryCursorFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload>
+        }
+        findFirst: {
+          args: Prisma.ExpiryCursorFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ExpiryCursorFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload>
+        }
+        findMany: {
+          args: Prisma.ExpiryCursorFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload>[]
+        }
+        create: {
+          args: Prisma.ExpiryCursorCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload>
+        }
+        createMany: {
+          args: Prisma.ExpiryCursorCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ExpiryCursorCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload>[]
+        }
+        delete: {
+          args: Prisma.ExpiryCursorDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload>
+        }
+        update: {
+          args: Prisma.ExpiryCursorUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload>
+        }
+        deleteMany: {
+          args: Prisma.ExpiryCursorDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ExpiryCursorUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ExpiryCursorUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload>[]
+        }
+        upsert: {
+          args: Prisma.ExpiryCursorUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ExpiryCursorPayload>
+        }
+        aggregate: {
+          args: Prisma.ExpiryCursorAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateExpiryCursor>
+        }
+        groupBy: {
+          args: Prisma.ExpiryCursorGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExpiryCursorGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ExpiryCursorCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ExpiryCursorCountAggregateOutputType> | number
         }
       }
     }
@@ -1761,10 +1911,31 @@ export const AuditEventScalarFieldEnum = {
   address: 'address',
   requestId: 'requestId',
   beforeDigest: 'beforeDigest',
-  afterDigest: 'afterDigest'
+  afterDigest: 'afterDigest',
+  details: 'details'
 } as const
 
 export type AuditEventScalarFieldEnum = (typeof AuditEventScalarFieldEnum)[keyof typeof AuditEventScalarFieldEnum]
+
+
+export const AuditCheckpointScalarFieldEnum = {
+  number: 'number',
+  revision: 'revision',
+  timeMs: 'timeMs',
+  kid: 'kid',
+  statement: 'statement'
+} as const
+
+export type AuditCheckpointScalarFieldEnum = (typeof AuditCheckpointScalarFieldEnum)[keyof typeof AuditCheckpointScalarFieldEnum]
+
+
+export const ExpiryCursorScalarFieldEnum = {
+  leadMs: 'leadMs',
+  expireTimeMs: 'expireTimeMs',
+  keyId: 'keyId'
+} as const
+
+export type ExpiryCursorScalarFieldEnum = (typeof ExpiryCursorScalarFieldEnum)[keyof typeof ExpiryCursorScalarFieldEnum]
 
 
 export const TenantScalarFieldEnum = {
@@ -2172,6 +2343,8 @@ export type GlobalOmitConfig = {
   storeHead?: Prisma.StoreHeadOmit
   changeLog?: Prisma.ChangeLogOmit
   auditEvent?: Prisma.AuditEventOmit
+  auditCheckpoint?: Prisma.AuditCheckpointOmit
+  expiryCursor?: Prisma.ExpiryCursorOmit
   tenant?: Prisma.TenantOmit
   apiKey?: Prisma.ApiKeyOmit
   secretVersion?: Prisma.SecretVersionOmit
