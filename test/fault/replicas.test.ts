@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createVerifier } from "../../services/verifier/create-verifier.ts";
 import { callJson, reasonOf } from "../support/calls.ts";
 import { createTestDatabase, type TestDatabase } from "../support/databases.ts";
 import { killRounds } from "../support/kill-rounds.ts";
@@ -20,6 +21,7 @@ mariadb.describe("with a MariaDB server", (url) => {
   );
 });
 
+const audience = "https://api.example";
 const rounds = killRounds(2);
 
 function describeReplicas(name: string, serverUrl: string, defaultPort: number, env: Record<string, string>): void {
@@ -38,7 +40,12 @@ function describeReplicas(name: string, serverUrl: string, defaultPort: number, 
       const masterKeyFile = join(folder.path, "shared.key");
       return startServer({
         dataDir: folder.path,
-        env: { ICHOR_DATABASE_URL: url.href, ICHOR_MASTER_KEY_FILE: masterKeyFile, ...env },
+        env: {
+          ICHOR_DATABASE_URL: url.href,
+          ICHOR_MASTER_KEY_FILE: masterKeyFile,
+          ICHOR_PUBLIC_URL: "https://keys.example",
+          ...env,
+        },
       });
     };
 
@@ -86,6 +93,25 @@ function describeReplicas(name: string, serverUrl: string, defaultPort: number, 
         await admin(one, "RevokeApiKey", { keyId: second.keyId });
         while ((await codeAt(other, second.credential)) === "VERIFICATION_CODE_VALID");
       }
+    });
+
+    it("answer a revocation with wait once the other server and a verifier that follows it refuse the key", async () => {
+      const scopes = ["ichor:keyset:watch", `ichor:verify:aud:${audience}`];
+      const service = await admin(a, "IssueApiKey", { name: "service", scopes });
+      const verifier = createVerifier({ url: b.url, audience, credential: service.body.credential });
+      await verifier.ready();
+      for (let i = 0; i < 3; i++) {
+        const { keyId, credential } = await issue(a);
+        const request = { audiences: [audience], format: "TOKEN_FORMAT_JWT" };
+        const { body } = await callJson(a.url, "DerivationService/DeriveToken", credential, request);
+        expect((await verifier.verify(body.token)).code).toBe("VALID");
+        expect(await codeAt(b, credential)).toBe("VERIFICATION_CODE_VALID");
+        const revoked = await admin(a, "RevokeApiKey", { keyId, wait: "10s" });
+        expect(revoked.body).toMatchObject({ appliedEverywhere: true });
+        expect((await verifier.verify(body.token)).code).toBe("REVOKED");
+        expect(await codeAt(b, credential)).toBe("VERIFICATION_CODE_REVOKED");
+      }
+      await verifier.close();
     });
 
     it("repeat each other's answers, and do a repeated request once", async () => {
