@@ -3,15 +3,17 @@ import { pingRedis } from "./changes/ping-redis.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { examineContents } from "./doctor/examine-contents.ts";
 import { examineDataDir, examineMasterKeyFile, examineRootKeyFile, examineTls } from "./doctor/examine-files.ts";
-import { examineSecrets } from "./doctor/examine-secrets.ts";
+import { examinePeppers, examineSecrets } from "./doctor/examine-secrets.ts";
 import { examineStore } from "./doctor/examine-store.ts";
 import { type Finding, fail, messageOf, ok, warn } from "./doctor/finding.ts";
 import { readTlsFiles } from "./http/tls-files.ts";
 import { loadMasterKeys, type MasterKeys } from "./keyring/master-key.ts";
 import { openSecret } from "./keyring/sealed-secret.ts";
-import { openStore } from "./store/open-store.ts";
+import { secretsStatus } from "./keyring/secrets-status.ts";
+import type { Store } from "./store/port.ts";
 import { placeOfUrl, probeStore } from "./store/probe-store.ts";
 import { StoreStartError } from "./store/start-error.ts";
+import { withStore } from "./store/with-store.ts";
 
 export interface DiagnoseDeps {
   /** Ms since the epoch. */
@@ -41,20 +43,21 @@ async function examineUsable(
   masterKeys: MasterKeys | undefined,
   { now, random }: DiagnoseDeps,
 ): Promise<readonly Finding[]> {
-  const log = { info() {}, error() {} };
   try {
-    const store = await openStore({ url, migrate: false, clock: { now }, random, log });
-    try {
-      const secrets = masterKeys === undefined ? [] : await examineSecrets(store, openerOf(masterKeys));
-      return [...(await examineContents(store, now())), ...secrets];
-    } finally {
-      await store.close();
-    }
+    return await withStore({ url, migrate: false, now, random }, async (store) => [
+      ...(await examineContents(store, now())),
+      ...(masterKeys === undefined ? [] : await examineSealed(store, masterKeys, now())),
+    ]);
   } catch (error) {
     // A fence, above all.
     if (!(error instanceof StoreStartError)) throw error;
     return [fail("store", messageOf(error), "see the operating guide's page on databases")];
   }
+}
+
+async function examineSealed(store: Store, masterKeys: MasterKeys, nowMs: number): Promise<readonly Finding[]> {
+  const { peppers } = await secretsStatus(store, masterKeys, nowMs);
+  return [...(await examineSecrets(store, openerOf(masterKeys))), ...examinePeppers(peppers)];
 }
 
 function openerOf(masterKeys: MasterKeys) {

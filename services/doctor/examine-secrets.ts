@@ -1,5 +1,5 @@
 import { IchorError } from "../core/errors.ts";
-import type { SealedSecret, Store } from "../store/port.ts";
+import type { PepperUse, SealedSecret, Store } from "../store/port.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
 
 /** The master keys that are loaded, and what they open. */
@@ -29,6 +29,33 @@ export async function examineSecrets(
     if (last === undefined || page.length < pageSize) return findingsOf(keys, seen.under, seen.damaged);
     afterId = last.id;
   }
+}
+
+/** Looks at what secrets of keys are bound to: `createTimeMs` is missing of a pepper that the store no longer has. */
+export function examinePeppers(
+  peppers: readonly (Pick<PepperUse, "pepperId" | "live"> & {
+    readonly createTimeMs?: number;
+    readonly current: boolean;
+  })[],
+): readonly Finding[] {
+  const lost = peppers.filter(({ createTimeMs, live }) => createTimeMs === undefined && live > 0);
+  const older = peppers.filter(({ createTimeMs, live, current }) => createTimeMs !== undefined && !current && live > 0);
+  const current = peppers.find((pepper) => pepper.current);
+  if (current === undefined) return [fail("peppers", "there is none", "restore the database from a backup")];
+  return [
+    ...lost.map(({ pepperId, live }) =>
+      fail(
+        "peppers",
+        `${live} live secrets are bound to ${pepperId}, which was retired`,
+        "rotate or revoke their keys",
+      ),
+    ),
+    ok("peppers", `${current.live} live secrets are bound to the current one, ${sum(older)} to older ones`),
+  ];
+}
+
+function sum(peppers: readonly Pick<PepperUse, "live">[]): number {
+  return peppers.reduce((total, { live }) => total + live, 0);
 }
 
 function opens(keys: OpensSecrets, secret: SealedSecret): boolean {

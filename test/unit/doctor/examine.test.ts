@@ -3,7 +3,7 @@ import type { ChangeRow } from "../../../services/core/change.ts";
 import { IchorError } from "../../../services/core/errors.ts";
 import type { KeyId } from "../../../services/core/ids.ts";
 import { examineContents } from "../../../services/doctor/examine-contents.ts";
-import { examineSecrets } from "../../../services/doctor/examine-secrets.ts";
+import { examinePeppers, examineSecrets } from "../../../services/doctor/examine-secrets.ts";
 import { examineStore } from "../../../services/doctor/examine-store.ts";
 import type { Finding } from "../../../services/doctor/finding.ts";
 import type { SealedSecret } from "../../../services/store/port.ts";
@@ -138,6 +138,20 @@ describe("doctor, of sealed secrets", () => {
   it("looks at every one of them", async () => {
     const many = Array.from({ length: 250 }, (_, i) => secret(`s${String(i).padStart(3, "0")}`, "new"));
     expect(await examine(many)).toEqual(["ok: all 250 open under master key new"]);
+  });
+
+  it("counts what is bound to peppers, and fails for secrets whose pepper is gone", () => {
+    const current = { pepperId: "pep_2", createTimeMs: 2, current: true, live: 5 };
+    const older = { pepperId: "pep_1", createTimeMs: 1, current: false, live: 3 };
+    expect(examinePeppers([current, older])).toEqual([
+      { name: "peppers", status: "ok", message: "5 live secrets are bound to the current one, 3 to older ones" },
+    ]);
+    expect(told(examinePeppers([current, { pepperId: "pep_0", current: false, live: 1 }]))).toEqual([
+      "peppers fail",
+      "peppers ok",
+    ]);
+    expect(told(examinePeppers([current, { pepperId: "pep_0", current: false, live: 0 }]))).toEqual(["peppers ok"]);
+    expect(told(examinePeppers([older]))).toEqual(["peppers fail"]);
   });
 
   it("warns of those under an older master key, and fails for those that nothing here opens", async () => {
