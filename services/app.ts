@@ -8,6 +8,7 @@ import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
 import { openWakeUps, type WakeWays } from "./changes/wake-ups.ts";
 import type { ServerConfig } from "./config/server-config.ts";
+import { clientAddress, type TrustedProxies } from "./core/client-address.ts";
 import { parseDatabaseUrl } from "./core/database-url.ts";
 import { exposedRights } from "./core/file-rights.ts";
 import type { TenantId } from "./core/ids.ts";
@@ -27,6 +28,7 @@ import { openLimits } from "./limits/open-limits.ts";
 import { findTenant } from "./mutation/find-tenant.ts";
 import { countDerived, countVerifications, observeApp } from "./observe-app.ts";
 import { startPeriodicWork } from "./periodic-work.ts";
+import type { Carrier } from "./rpc/call.ts";
 import { logCalls } from "./rpc/call-record.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
 import { healthService } from "./rpc/health.ts";
@@ -175,8 +177,8 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const logged = logCalls(log);
     const measured = measureCalls(metrics);
     const pipeline = createPipeline({
-      authenticate: (presentedCredential, { peerAddress }, holder) =>
-        authenticate(presentedCredential, peerAddress, holder),
+      authenticate,
+      clientAddress: clientAddressOf(config.trustedProxies),
       resolveTenant: async (idOrSlug) => (await findTenant(cachedTenants, idOrSlug)).id,
       limitCaller: limitCaller(limits.keys, now),
       isDraining: () => readiness.draining,
@@ -184,8 +186,8 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
         logged(call);
         measured(call);
         // Each call once, whether it was authenticated more than once or not.
-        const { caller, peerAddress } = call;
-        if (caller?.secretVersion !== undefined) use.record(caller.keyId, caller.secretVersion, peerAddress);
+        const { caller, clientAddress } = call;
+        if (caller?.secretVersion !== undefined) use.record(caller.keyId, caller.secretVersion, clientAddress);
       },
       ...(tracerProvider && { traceCall: traceCalls(tracerProvider) }),
       monotonicMs,
@@ -259,6 +261,12 @@ function wakeWaysOf({ wakeUps, redisUrl, databaseUrl }: ServerConfig): WakeWays 
   const database = parseDatabaseUrl(databaseUrl);
   const notify = wakeUps && database.provider === "postgresql" ? postgresClientConfig(database) : undefined;
   return { redisUrl: wakeUps ? redisUrl : undefined, notify };
+}
+
+/** Where the client of a call is; without trusted proxies its headers aren't looked at. */
+function clientAddressOf(proxies: TrustedProxies): (carrier: Carrier) => string {
+  if (proxies.networks.length === 0) return ({ peerAddress }) => peerAddress;
+  return (carrier) => clientAddress(carrier.peerAddress, carrier.header(proxies.header), proxies);
 }
 
 /** Makes the data directory (mode 0700) if it isn't there. */

@@ -1,3 +1,4 @@
+import { canonicalNetwork } from "../core/cidr.ts";
 import { parseDatabaseUrl } from "../core/database-url.ts";
 
 /** JSON Schema of a value in the configuration file. */
@@ -137,6 +138,14 @@ export const redisUrl: Kind<string> = textKind((text) => {
   if (!sound || url.search !== "")
     throw new RangeError("must be redis://host:port or rediss://host:port, without query");
   return text;
+});
+
+/** A network in CIDR notation, and not all of them: gives its canonical text. */
+export const network: Kind<string> = textKind((text) => {
+  const canonical = canonicalNetwork(text);
+  if (canonical === undefined) throw new RangeError("must be a network in CIDR notation, as 10.0.0.0/8");
+  if (canonical.endsWith("/0")) throw new RangeError("must not be every address");
+  return canonical;
 });
 
 /** An origin as browsers write it (RFC 6454 section 6.2): scheme, host and a port that isn't the scheme's own. */

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import type { TrustedProxies } from "../core/client-address.ts";
 import { parseDatabaseUrl } from "../core/database-url.ts";
 import { collect, type Environment, Faults } from "./collect.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
@@ -20,6 +21,7 @@ export interface ServerConfig {
   /** Whether a missing master key file is made at the first start: only if its place wasn't chosen. */
   readonly makeMasterKey: boolean;
   readonly migrate: boolean;
+  readonly trustedProxies: TrustedProxies;
   readonly reflection: boolean;
   /** Origins of the pages that may call, as a browser tells them. */
   readonly corsOrigins: readonly string[];
@@ -65,6 +67,10 @@ export function loadServerConfig(env: Environment, file?: ConfigFile): ServerCon
     masterKeyFile: resolve(masterKeyFile ?? resolve(dataDir, "master.key")),
     makeMasterKey: masterKeyFile === undefined,
     migrate: given.migrate ?? true,
+    trustedProxies: {
+      networks: given.trustedProxies ?? [],
+      header: given.forwardedHeader ?? "x-forwarded-for",
+    },
     reflection: given.reflection ?? true,
     corsOrigins: given.corsOrigins ?? [],
     logLevel: given.logLevel ?? "info",

@@ -1,3 +1,4 @@
+import { forwardedHeaders } from "../core/client-address.ts";
 import {
   anyText,
   baseUrl,
@@ -5,6 +6,7 @@ import {
   type Kind,
   listenAddress,
   listOf,
+  network,
   numberBetween,
   oneOf,
   onOff,
@@ -68,6 +70,16 @@ export const serverSettings = {
     onOff,
     "on",
     "Whether servers of one store wake each other, by Redis or PostgreSQL's NOTIFY, instead of only looking every second: `on` or `off`.",
+  ),
+  trustedProxies: setting(
+    listOf(network, 100),
+    "none",
+    "Networks of proxies that are believed when they say for whom they ask, in CIDR notation.",
+  ),
+  forwardedHeader: setting(
+    oneOf(forwardedHeaders),
+    "x-forwarded-for",
+    "The header by which they say it: `x-forwarded-for` or `forwarded` (RFC 7239). They must set it, or append to it.",
   ),
   reflection: setting(onOff, "on", "Whether the reflection services answer: `on` or `off`."),
   corsOrigins: setting(

@@ -17,6 +17,9 @@ export interface CallRecord {
   /** Whether the method is open to anyone, as health. */
   readonly open: boolean;
   readonly durationMs: number;
+  /** See `Call.clientAddress`. */
+  readonly clientAddress: string;
+  /** That of the connection. */
   readonly peerAddress: string;
   /** Absent if the call ended before its caller was known. */
   readonly caller: Caller | undefined;
@@ -51,17 +54,19 @@ export function logCalls(log: ParentLog): RecordCall {
     ofCaller.set(method, made);
     return made.log;
   };
-  return ({ method, open, durationMs, peerAddress, caller, tenantId, failure, traceId }) => {
+  return ({ method, open, durationMs, clientAddress, peerAddress, caller, tenantId, failure, traceId }) => {
+    // Of a proxy.
+    const peer = peerAddress === clientAddress ? undefined : peerAddress;
     const rounded = Math.round(durationMs * 100) / 100;
     if (failure === undefined) {
       const line = caller === undefined ? log.child({ method, code: "OK" }) : knownLog(method, caller, tenantId);
-      line[open ? "debug" : "info"]({ durationMs: rounded, peerAddress, traceId }, "call");
+      line[open ? "debug" : "info"]({ durationMs: rounded, clientAddress, peerAddress: peer, traceId }, "call");
       return;
     }
     const keyId = caller?.keyId;
     const { error, level, reason, logId, cause } = failure;
     const err = level === "error" ? cause : undefined;
-    const fields = { method, durationMs: rounded, peerAddress, keyId, tenantId };
+    const fields = { method, durationMs: rounded, clientAddress, peerAddress: peer, keyId, tenantId };
     log[level]({ ...fields, code: Code[error.code], reason, logId, err, traceId }, "call failed");
   };
 }

@@ -34,7 +34,7 @@ export interface Call {
   readonly caller: Caller;
   /** The tenant to act in: the caller's, or the one that `Ichor-Tenant` names. */
   readonly tenantId: TenantId;
-  /** Address of the client: the peer's. */
+  /** Address of the client: the peer's, or the one for which a trusted proxy asks; empty: unknown. */
   readonly clientAddress: string;
   /** Aborts at the deadline, and when the client goes away. */
   readonly signal: AbortSignal;

@@ -26,7 +26,9 @@ export interface PipelineDeps {
    * Says whose credential this is; for the holder of any if the method is about the credential itself. Throws
    * CREDENTIAL_REFUSED if it isn't valid now, whatever check it failed.
    */
-  readonly authenticate: (presentedCredential: string, carrier: Carrier, holder: boolean) => Eventual<Caller>;
+  readonly authenticate: (presentedCredential: string, clientAddress: string, holder: boolean) => Eventual<Caller>;
+  /** Says where the client is: the peer, or for whom a trusted proxy asks; empty: unknown. */
+  readonly clientAddress: (carrier: Carrier) => string;
   /** Says which tenant has this id or slug. Throws TENANT_NOT_FOUND. Asked only for callers that may leave theirs. */
   readonly resolveTenant: (idOrSlug: string) => Promise<TenantId>;
   /** Takes one use of the limits of the caller's key, if it has some. Throws RATE_LIMITED. */
@@ -108,6 +110,7 @@ interface Progress {
   readonly method: string;
   readonly open: boolean;
   readonly carrier: Carrier;
+  readonly clientAddress: string;
   readonly startMs: number;
   caller: Caller | undefined;
   tenantId: TenantId | undefined;
@@ -116,7 +119,7 @@ interface Progress {
 
 /** The pipeline on its ports. */
 export function createPipeline(deps: PipelineDeps): Pipeline {
-  const { authenticate, resolveTenant, limitCaller, isDraining, record, traceCall, monotonicMs } = deps;
+  const { authenticate, clientAddress, resolveTenant, limitCaller, isDraining, record, traceCall, monotonicMs } = deps;
   const timeoutMsMax = deps.callTimeoutMsMax ?? callTimeoutMsMax;
   const streamsMax = deps.openStreamsMax ?? openStreamsMax;
   let streams = 0;
@@ -193,8 +196,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   function admit(method: Admitted, progress: Progress, lifetime: CallLifetime, endMs: number): Eventual<Call> {
     return after(authorize(method, progress), ({ caller, tenantId }) => {
-      const { peerAddress } = progress.carrier;
-      return new AdmittedCall(method.name, caller, tenantId, peerAddress, lifetime, endMs, monotonicMs);
+      const { clientAddress } = progress;
+      return new AdmittedCall(method.name, caller, tenantId, clientAddress, lifetime, endMs, monotonicMs);
     });
   }
 
@@ -205,7 +208,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   function authorize({ access }: Pick<Admitted, "access">, progress: Progress): Eventual<Screened> {
     const { carrier } = progress;
     const presentedCredential = bearerCredential(carrier.header("authorization"));
-    return after(authenticate(presentedCredential, carrier, "holder" in access), (caller) => {
+    return after(authenticate(presentedCredential, progress.clientAddress, "holder" in access), (caller) => {
       progress.caller = caller;
       return after(tenantOf(caller, carrier.header("ichor-tenant")), (tenantId) => {
         progress.tenantId = tenantId;
@@ -258,8 +261,16 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   }
 
   function begin(method: string, isOpen: boolean, carrier: Carrier): Progress {
-    const startMs = monotonicMs();
-    return { method, open: isOpen, carrier, startMs, caller: undefined, tenantId: undefined, trace: undefined };
+    return {
+      method,
+      open: isOpen,
+      carrier,
+      clientAddress: clientAddress(carrier),
+      startMs: monotonicMs(),
+      caller: undefined,
+      tenantId: undefined,
+      trace: undefined,
+    };
   }
 
   function traced<T>(progress: Progress, work: () => T): T {
@@ -275,14 +286,14 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   }
 
   function finish(progress: Progress, failure: Failure | undefined): void {
-    const { method, open, carrier, startMs, caller, tenantId } = progress;
-    const { peerAddress } = carrier;
+    const { method, open, carrier, clientAddress, startMs, caller, tenantId } = progress;
     const durationMs = monotonicMs() - startMs;
+    const { peerAddress } = carrier;
     const system = systemOf(carrier);
     // What is refused before the method has no time of its own to tell.
     const trace = progress.trace ?? (open ? undefined : traceCall?.(method, carrier));
     const traceId = trace?.traceId ?? parseTraceparent(carrier.header("traceparent"))?.traceId;
-    const ended = { method, system, open, durationMs, peerAddress, caller, tenantId, failure, traceId };
+    const ended = { method, system, open, durationMs, clientAddress, peerAddress, caller, tenantId, failure, traceId };
     record(ended);
     trace?.end(ended);
   }

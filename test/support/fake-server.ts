@@ -72,6 +72,7 @@ export function fakeRpc({ methods = {}, deps = {}, reflection = true }: FakeRpcO
       if (idOrSlug === "other" || idOrSlug === otherTenantId) return otherTenantId;
       throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
     },
+    clientAddress: ({ peerAddress }) => peerAddress,
     limitCaller: () => undefined,
     isDraining: () => readiness.draining,
     record: (record) => void records.push(record),

@@ -71,6 +71,14 @@ describe("the server's configuration", () => {
   });
 
   it.each([
+    ["10.0.0.1", "must be a network in CIDR notation"],
+    ["0.0.0.0/0", "must not be every address"],
+    ["10.0.0.0/8,::/0", "has an item 2 that must not be every address"],
+  ])("refuses to trust %s as proxies", (text, fault) => {
+    expect(() => loadServerConfig({ ICHOR_TRUSTED_PROXIES: text })).toThrow(fault);
+  });
+
+  it.each([
     ["a name that stands twice", "migrate: on\nmigrate: off\n", /has a fault in line 2: Map keys must be unique/],
     ["no YAML", "a: [b\n", /has a fault in line \d: /],
     ["a list", "- a\n", /must hold `setting: value` lines/],

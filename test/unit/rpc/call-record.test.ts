@@ -9,6 +9,7 @@ const good: CallRecord = {
   method: "ichor.v1.AdminService/GetApiKey",
   open: false,
   durationMs: 1.23456,
+  clientAddress: "192.0.2.1",
   peerAddress: "192.0.2.1",
   caller: callers.root,
   tenantId: defaultTenantId,
@@ -32,7 +33,7 @@ describe("logCalls", () => {
           method: good.method,
           code: "OK",
           durationMs: 1.23,
-          peerAddress: "192.0.2.1",
+          clientAddress: "192.0.2.1",
           keyId: "key_root",
           tenantId: defaultTenantId,
         },
@@ -42,11 +43,16 @@ describe("logCalls", () => {
 
   it("writes the same fields for the same caller, each with its method, tenant and address", () => {
     const method = "ichor.v1.AdminService/ListApiKeys";
-    const other = { method, tenantId: otherTenantId, peerAddress: "192.0.2.2" };
+    const other = { method, tenantId: otherTenantId, clientAddress: "192.0.2.2", peerAddress: "192.0.2.2" };
     const records = [good, good, { ...good, ...other }, { ...good, tenantId: otherTenantId }, good];
     expect(linesOf(...records).map(({ fields }) => fields)).toMatchObject(
-      records.map(({ method, tenantId, peerAddress }) => ({ method, tenantId, peerAddress, keyId: "key_root" })),
+      records.map(({ method, tenantId, clientAddress }) => ({ method, tenantId, clientAddress, keyId: "key_root" })),
     );
+  });
+
+  it("names the peer beside the client if it is another, as a proxy", () => {
+    const [line] = linesOf({ ...good, peerAddress: "10.0.0.1" });
+    expect(line?.fields).toMatchObject({ clientAddress: "192.0.2.1", peerAddress: "10.0.0.1" });
   });
 
   it("writes good probes at debug and failed ones where all failures go", () => {

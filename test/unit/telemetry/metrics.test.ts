@@ -87,6 +87,7 @@ describe("measureCalls", () => {
     system: "grpc",
     open: false,
     durationMs: 3,
+    clientAddress: "192.0.2.1",
     peerAddress: "192.0.2.1",
     caller: undefined,
     tenantId: undefined,
