@@ -2,6 +2,7 @@ import { mkdirSync, statSync } from "node:fs";
 import type { MeterProvider, TracerProvider } from "@opentelemetry/api";
 import { adminService } from "./admin/service.ts";
 import { bootstrap } from "./bootstrap.ts";
+import { leaveToOthers, startPeriodic } from "./changes/periodic.ts";
 import { jitteredDelayMs } from "./changes/reconnect-delay.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
@@ -53,6 +54,7 @@ import { rebindSecret } from "./verification/rebind-secret.ts";
 import { RecordCache } from "./verification/record-cache.ts";
 import { UseRecorder } from "./verification/use-recorder.ts";
 import { verifyPresented } from "./verification/verify-presented.ts";
+import type { Family } from "./workers/family-port.ts";
 
 export interface AppDeps {
   /** Ms since the epoch. */
@@ -66,6 +68,8 @@ export interface AppDeps {
   readonly tracerProvider?: TracerProvider | undefined;
   /** Base URL of the issuer; asked when it is first needed, since a listener may choose its port. */
   readonly issuer: () => string;
+  /** The other processes of this server; absent: it is one process. */
+  readonly family?: Family | undefined;
 }
 
 /** A server without its listener. */
@@ -117,7 +121,7 @@ export async function renewEpoch(
 
 /** Opens the store, makes what a first start makes, and puts every service on its ports. Rejects if the start is refused. */
 export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App> {
-  const { now, random, log, tracerProvider } = deps;
+  const { now, random, log, tracerProvider, family } = deps;
   const monotonicMs = () => performance.now();
   const metrics = new Metrics(deps.meterProvider);
   /** What a reload may change is read from here, each time. */
@@ -139,18 +143,20 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const keyring = new Keyring({ store, masterKeys, random, now, followed: tail });
     tail.subscribe((event) => keyring.apply(event.kind === "reset" ? undefined : event.row.change));
     const records = new RecordCache({ store, tail, monotonicMs });
+    const periodic = family?.tends === false ? leaveToOthers : startPeriodic;
     const runs = metrics.counts("ichor.periodic.runs");
     const reloads = metrics.counts("ichor.config.reloads");
     const onRun = (what: string, outcome: string) => void runs(what, outcome).value++;
-    const stream = keySetStream({ store, tail, keyring, now, random, drain: readiness.drainSignal, onRun, log });
+    const drain = readiness.drainSignal;
+    const stream = keySetStream({ store, tail, keyring, now, random, drain, periodic, onRun, log });
     await tail.start();
     const peppers = await PepperRing.load({ store, masterKeys, now, schedule, followed: tail, log });
     const instanceId = Buffer.from(random(8)).toString("hex");
-    const wakeUps = openWakeUps(wakeWaysOf(config), { store, tail, instanceId, log });
+    const wakeUps = openWakeUps(wakeWaysOf(config, family), { store, tail, instanceId, log });
 
     const use = new UseRecorder({ store, now, schedule, log });
     const limits = openLimits({
-      ...{ redisUrl: config.redisUrl, now, reconnectDelayMs: jitteredDelayMs, log },
+      ...{ redisUrl: config.redisUrl, now, reconnectDelayMs: jitteredDelayMs, family, log },
       onAlone: (alone) => readiness.degrade("shared_limits", alone),
     });
     const verification = {
@@ -207,6 +213,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const periodicWork = startPeriodicWork({
       ...{ store, keyring, masterKeys, random, now, monotonicMs },
       schedule,
+      periodic,
       onRun,
       log,
     });
@@ -257,10 +264,10 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
   }
 }
 
-function wakeWaysOf({ wakeUps, redisUrl, databaseUrl }: ServerConfig): WakeWays {
+function wakeWaysOf({ wakeUps, redisUrl, databaseUrl }: ServerConfig, family: Family | undefined): WakeWays {
   const database = parseDatabaseUrl(databaseUrl);
   const notify = wakeUps && database.provider === "postgresql" ? postgresClientConfig(database) : undefined;
-  return { redisUrl: wakeUps ? redisUrl : undefined, notify };
+  return { redisUrl: wakeUps ? redisUrl : undefined, notify, relay: family && ((outer) => family.relay(outer)) };
 }
 
 /** Where the client of a call is; without trusted proxies its headers aren't looked at. */

@@ -1,7 +1,7 @@
 import { randomInt } from "node:crypto";
 import { type Applied, awaitApplied } from "./changes/await-applied.ts";
 import { KeySetFeeds } from "./changes/key-set-feeds.ts";
-import { type OnRun, startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
+import { type OnRun, type startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { SubscriptionLedger, subscriptionMemoryMs } from "./changes/subscription-ledger.ts";
@@ -22,6 +22,8 @@ export interface KeySetStreamDeps {
   readonly random: (size: number) => Uint8Array;
   /** Aborts when the server stops. */
   readonly drain: AbortSignal;
+  /** Begins work by the clock, if it is this process's. */
+  readonly periodic: typeof startPeriodic;
   readonly onRun: OnRun;
   readonly log: {
     info(fields: object, message: string): void;
@@ -42,7 +44,17 @@ export interface KeySetStream {
 }
 
 /** Puts the key-set stream on its ports; before the tail is started, so that it misses nothing. */
-export function keySetStream({ store, tail, keyring, now, random, drain, onRun, log }: KeySetStreamDeps): KeySetStream {
+export function keySetStream({
+  store,
+  tail,
+  keyring,
+  now,
+  random,
+  drain,
+  periodic,
+  onRun,
+  log,
+}: KeySetStreamDeps): KeySetStream {
   const feeds = new KeySetFeeds({ store, tail });
   const serverId = `srv_${Buffer.from(random(10)).toString("hex")}`;
   const ledger = new SubscriptionLedger({
@@ -72,7 +84,7 @@ export function keySetStream({ store, tail, keyring, now, random, drain, onRun, 
       (err: unknown) => log.error({ err }, "the store's history has forked, but it could not get a new epoch"),
     );
   });
-  const tending = startPeriodic(
+  const tending = periodic(
     async (goOn) => {
       await tendChanges({ store, now }, goOn);
       await store.subscriptions.forgetUnseen(now() - subscriptionMemoryMs);

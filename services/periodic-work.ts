@@ -1,4 +1,4 @@
-import { type OnRun, type Periodic, startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
+import { type OnRun, type Periodic, type startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
 import type { Keyring } from "./keyring/keyring.ts";
 import type { MasterKeys } from "./keyring/master-key.ts";
 import { tendCheckpoints } from "./keyring/tend-checkpoints.ts";
@@ -20,16 +20,18 @@ export interface PeriodicWorkDeps {
   readonly monotonicMs: () => number;
   /** Calls back once after so many ms and gives what cancels that. */
   readonly schedule: (callback: () => void, delayMs: number) => () => void;
+  /** Begins work by the clock, if it is this process's. */
+  readonly periodic: typeof startPeriodic;
   readonly onRun: OnRun;
   readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
 }
 
 /** Starts what is due by the clock, of keys and of what calls leave behind. Every server does it; see ARCHITECTURE.md. */
 export function startPeriodicWork(deps: PeriodicWorkDeps): Periodic {
-  const { store, keyring, masterKeys, random, now, monotonicMs, schedule, onRun, log } = deps;
+  const { store, keyring, masterKeys, random, now, monotonicMs, schedule, periodic, onRun, log } = deps;
   const rest = (ms: number) => new Promise<void>((resolve) => void schedule(resolve, ms));
   const start = (what: string, intervalMs: number, work: (goOn: () => boolean) => Promise<void>) =>
-    startPeriodic(work, { what, intervalMs, schedule, onRun, log });
+    periodic(work, { what, intervalMs, schedule, onRun, log });
   const works = [
     start("keys and tokens", tendIntervalMs, (goOn) => tendKeys({ store, keyring, now, log }, goOn)),
     start("dead keys", purgeIntervalMs, (goOn) => purgeDeadKeys({ store, now, monotonicMs, rest, log }, goOn)),

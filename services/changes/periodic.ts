@@ -12,6 +12,9 @@ export interface Periodic {
   stop(): Promise<void>;
 }
 
+/** Runs nothing by the clock: another process of the server does what is due. */
+export const leaveToOthers: typeof startPeriodic = (work) => ({ run: () => work(() => true), stop: async () => {} });
+
 /** Runs work by the clock, at once and then again and again, until it is stopped; a fault is logged and tried again. */
 export function startPeriodic(
   work: (goOn: () => boolean) => Promise<void>,

@@ -14,3 +14,6 @@ export interface WakeListener {
   /** It doesn't; it keeps trying. Told once until it works again. */
   lost(error: unknown): void;
 }
+
+/** Opens a channel for a server. */
+export type OpenWakeChannel = (listener: WakeListener) => WakeChannel;

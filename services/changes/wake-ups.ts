@@ -3,7 +3,7 @@ import type { Store } from "../store/port.ts";
 import { notifyChannel } from "./notify-channel.ts";
 import { redisChannel } from "./redis-channel.ts";
 import type { Tail } from "./tail.ts";
-import type { WakeChannel, WakeListener } from "./wake-channel.ts";
+import type { OpenWakeChannel } from "./wake-channel.ts";
 
 export interface WakeUpsDeps {
   readonly store: Pick<Store, "onCommit">;
@@ -25,21 +25,29 @@ export interface WakeWays {
   readonly redisUrl: string | undefined;
   /** How to connect to the PostgreSQL server that holds the store. */
   readonly notify: ClientConfig | undefined;
+  /** Joins the other processes of this server to the way above; undefined: it is one process. */
+  readonly relay: ((outer: OpenWakeChannel | undefined) => OpenWakeChannel) | undefined;
 }
 
 /**
  * Uses Redis where one is named, else PostgreSQL's notifications where that is the store, else nothing: then the log's
  * polling alone makes changes known. Doesn't wait for the channel to be there.
  */
-export function openWakeUps({ redisUrl, notify }: WakeWays, deps: WakeUpsDeps): WakeUps {
-  if (redisUrl !== undefined) return startWakeUps((listener) => redisChannel(redisUrl, listener), "Redis", deps);
-  if (notify !== undefined) return startWakeUps((listener) => notifyChannel(notify, listener), "NOTIFY", deps);
-  return { close: async () => {} };
+export function openWakeUps(ways: WakeWays, deps: WakeUpsDeps): WakeUps {
+  const [name, open] = channelOf(ways);
+  if (ways.relay !== undefined) return startWakeUps(ways.relay(open), name, deps);
+  return open === undefined ? { close: async () => {} } : startWakeUps(open, name, deps);
+}
+
+function channelOf({ redisUrl, notify }: WakeWays): [name: string, open: OpenWakeChannel | undefined] {
+  if (redisUrl !== undefined) return ["Redis", (listener) => redisChannel(redisUrl, listener)];
+  if (notify !== undefined) return ["NOTIFY", (listener) => notifyChannel(notify, listener)];
+  return ["IPC", undefined];
 }
 
 /** Tells the channel of this server's commits, and wakes the log's reader by those of others. Only hints: see `Tail`. */
 export function startWakeUps(
-  open: (listener: WakeListener) => WakeChannel,
+  open: OpenWakeChannel,
   name: string,
   { store, tail, instanceId, log }: WakeUpsDeps,
 ): WakeUps {

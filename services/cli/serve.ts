@@ -1,19 +1,19 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { LoggerOptions } from "pino";
-import type { ListenAddress } from "../config/kinds.ts";
 import { readServerConfig, type ServerConfig } from "../config/server-config.ts";
-import { type LogLevel, type ServerSetting, variableOf } from "../config/settings.ts";
+import type { LogLevel } from "../config/settings.ts";
 import { createMetricsListener } from "../http/metrics-listener.ts";
-import { readTlsFiles } from "../http/tls-files.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
 import { StoreStartError } from "../store/start-error.ts";
 import { observeProcess } from "../telemetry/observe-process.ts";
 import { startTelemetry } from "../telemetry/start-telemetry.ts";
 import type { TelemetryOptions } from "../telemetry/telemetry.ts";
 import { buildId, version } from "../version.ts";
+import { WorkersFailed } from "../workers/workers-failed.ts";
+import { bound, isSystemError, ownDoor, workersDoor } from "./door.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
-import { isoTimeOf, LogLines } from "./log-lines.ts";
+import { atomicWriteMax, isoTimeOf, LogLines } from "./log-lines.ts";
 import { reloader } from "./reload.ts";
 
 /** How long SIGTERM waits for calls in flight, in ms; the rest of the ten seconds is for closing. */
@@ -24,53 +24,60 @@ export function addServerCommands(program: Command, io: CliIo): void {
   program
     .command("serve")
     .description("run the server until SIGTERM or SIGINT")
-    .action(() => tellingStartFaults(() => serve(io)));
+    .option("--workers <n>", "processes that take calls on the one port (ICHOR_WORKERS)", parseWorkers)
+    .action(({ workers }: { workers?: number }) => tellingStartFaults(() => serve(io, workers)));
   program
     .command("migrate")
     .description("bring the store's schema up to date, and nothing else")
     .action(() => tellingStartFaults(() => migrate(program.opts().json === true, io)));
 }
 
-async function serve({ env, stdout, stop, onReload }: CliIo): Promise<void> {
-  const config = await readServerConfig(env);
-  const { buildApp, createListener, pino } = await loadServer();
-  const lines = new LogLines(stdout);
+async function serve({ env, stdout, stop, onReload }: CliIo, workers: number | undefined): Promise<void> {
+  const read = () => readServerConfig(workers === undefined ? env : { ...env, ICHOR_WORKERS: String(workers) });
+  const config = await read();
+  const { buildApp, createListener, PrimaryFamily, workerFamily, pino } = await loadServer();
+  const worker = workerFamily();
+  const several = worker !== undefined || config.workers > 1;
+  const lines = new LogLines(stdout, several ? atomicWriteMax : undefined);
   const log = pino(logOptions(config.logLevel), lines);
-  const tls = config.tls && readTlsFiles(config.tls);
+  const primary = several && !worker ? new PrimaryFamily({ count: config.workers, log }) : undefined;
   let issuer = config.publicUrl ?? "";
   const telemetry = await startTelemetry(telemetryOptions(config));
-  const { meterProvider, tracerProvider } = telemetry;
+  const { meterProvider, tracerProvider, prometheus } = telemetry;
   const processMetrics = observeProcess(meterProvider);
   const tools = { now: Date.now, random: randomBytes, log, issuer: () => issuer };
-  const app = await buildApp(config, { ...tools, meterProvider, tracerProvider });
-  const metricsListener = telemetry.prometheus && createMetricsListener(telemetry.prometheus);
+  const app = await buildApp(config, { ...tools, meterProvider, tracerProvider, family: worker ?? primary });
+  const measure = primary && prometheus ? primary.measure(prometheus) : prometheus;
+  const metricsListener = measure && !worker ? createMetricsListener(measure) : undefined;
   try {
-    const listener = createListener({ handler: app.handler, fastUnary: app.fastUnary, ...(tls && { tls }), log });
+    const door = primary ? workersDoor(config, primary) : ownDoor(config, app, createListener, log);
     const metrics =
       metricsListener && config.metricsListen && (await bound(metricsListener, config.metricsListen, "metricsListen"));
-    const { url } = await bound(listener, config.listen, "listen");
+    const url = await door.open();
     issuer ||= url;
     const prepare = async (next: ServerConfig) => {
-      const renewed = next.tls && readTlsFiles(next.tls);
+      const apply = door.prepare(next);
       return () => {
         log.level = next.logLevel;
-        if (renewed) listener.renewTls(renewed);
         app.reload(next);
+        apply();
       };
     };
-    onReload(reloader(config, { read: () => readServerConfig(env), prepare, onReload: app.countReload, log }));
-    log.info({ address: url, issuer, metrics: metrics?.url, version, build: buildId() }, "listening");
+    onReload(reloader(config, { read, prepare, onReload: app.countReload, log }));
+    worker?.joined(url, prometheus);
+    const ready = { address: url, issuer, ...(primary && { workers: config.workers }), metrics: metrics?.url };
+    log[worker ? "debug" : "info"]({ ...ready, version, build: buildId() }, "listening");
     await aborted(stop);
     log.info({}, "draining");
     app.readiness.drain();
-    const { cut } = await listener.drain(drainMsMax);
-    log.info({ cut }, "stopped");
+    log.info(await door.drain(drainMsMax), "stopped");
   } finally {
     await app.close();
     processMetrics.close();
     await metricsListener?.close();
     await telemetry.close();
     lines.flush();
+    worker?.leave();
   }
 }
 
@@ -80,27 +87,20 @@ function telemetryOptions({ metricsListen, otlpEndpoint, traceSampleRatio }: Ser
 }
 
 async function loadServer() {
-  const [app, listener, logger] = await Promise.all([
+  const [{ buildApp }, { createListener }, { PrimaryFamily }, { workerFamily }, { pino }] = await Promise.all([
     import("../app.ts"),
     import("../http/listener.ts"),
+    import("../workers/primary-family.ts"),
+    import("../workers/worker-family.ts"),
     import("pino"),
   ]);
-  return { buildApp: app.buildApp, createListener: listener.createListener, pino: logger.pino };
+  return { buildApp, createListener, PrimaryFamily, workerFamily, pino };
 }
 
-/** Listens. An address that can't be had is told as what it is: a matter of the configuration. */
-async function bound(
-  listener: { listen(host: string, port: number): Promise<{ readonly url: string }> },
-  { host, port }: ListenAddress,
-  setting: ServerSetting,
-): Promise<{ readonly url: string }> {
-  try {
-    return await listener.listen(host, port);
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-    const sentence = `can't listen on ${host} port ${port} (${variableOf(setting)}): ${error.message}`;
-    throw new CommandEnd(exitStatus.failed, sentence);
-  }
+function parseWorkers(text: string): number {
+  const workers = Number(text);
+  if (/^\d{1,3}$/.test(text) && workers >= 1 && workers <= 128) return workers;
+  throw new InvalidArgumentError("must be a whole number from 1 to 128");
 }
 
 /** One JSON line per event: time as ISO 8601, level by name. */
@@ -125,14 +125,13 @@ export async function tellingStartFaults(start: () => Promise<void>): Promise<vo
   try {
     await start();
   } catch (error) {
-    const mendable = error instanceof StoreStartError || error instanceof KeyFileError || isSystemError(error);
+    const mendable =
+      error instanceof StoreStartError ||
+      error instanceof KeyFileError ||
+      error instanceof WorkersFailed ||
+      isSystemError(error);
     throw mendable ? new CommandEnd(exitStatus.failed, error.message) : error;
   }
-}
-
-/** An error of the operating system, as EADDRINUSE or ENOENT. */
-function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return error instanceof Error && "syscall" in error;
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

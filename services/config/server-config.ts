@@ -10,6 +10,8 @@ import { configFileVariable, type Given, type LogLevel, serverSettings } from ".
 export interface ServerConfig {
   readonly dataDir: string;
   readonly listen: ListenAddress;
+  /** How many processes take calls. */
+  readonly workers: number;
   /** Base URL of the issuer without trailing slash; undefined: made from the listener's address. */
   readonly publicUrl: string | undefined;
   /** May hold a password. */
@@ -60,6 +62,7 @@ export function loadServerConfig(env: Environment, file?: ConfigFile): ServerCon
   return Object.freeze({
     dataDir,
     listen: given.listen ?? { host: "127.0.0.1", port: 8420 },
+    workers: given.workers ?? 1,
     publicUrl: given.publicUrl,
     databaseUrl,
     redisUrl: given.redisUrl,

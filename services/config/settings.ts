@@ -3,6 +3,7 @@ import {
   anyText,
   baseUrl,
   databaseUrl,
+  integerBetween,
   type Kind,
   listenAddress,
   listOf,
@@ -47,6 +48,11 @@ export const serverSettings = {
     listenAddress,
     "127.0.0.1:8420",
     "Address of the listener, as `host:port` or `[ipv6]:port`; port 0: any free one.",
+  ),
+  workers: setting(
+    integerBetween(1, 128),
+    "1",
+    "Processes that take calls on the one port; from 2 on another one watches over them. `--workers` goes before it.",
   ),
   publicUrl: setting(baseUrl, "from the listener", "Base URL of the issuer, `http://` or `https://`, without query."),
   databaseUrl: setting(

@@ -1,4 +1,4 @@
-import { createServer, type RequestListener } from "node:http";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /** A port of its own for metrics: nothing else is served there, and metrics nowhere else. */
@@ -13,15 +13,28 @@ const connectionsMax = 20;
 const timeoutMs = 10_000;
 const headerBytesMax = 8 * 1024;
 
-/** Answers `GET /metrics` by `metrics`, and everything else with 404. In clear and for anyone: bind it to where only the monitoring is. */
-export function createMetricsListener(metrics: RequestListener): MetricsListener {
+/** Answers `GET /metrics` with what `metrics` gives, in Prometheus' text, and everything else with 404. In clear and for anyone: bind it to where only the monitoring is. */
+export function createMetricsListener(metrics: () => Promise<string>): MetricsListener {
   const server = createServer(
     { headersTimeout: timeoutMs, requestTimeout: timeoutMs, maxHeaderSize: headerBytesMax },
     (request, response) => {
       const isRead = request.method === "GET" || request.method === "HEAD";
-      if (isRead && request.url?.split("?")[0] === "/metrics") return metrics(request, response);
-      response.statusCode = 404;
-      response.end();
+      if (!isRead || request.url?.split("?")[0] !== "/metrics") {
+        response.statusCode = 404;
+        response.end();
+        return;
+      }
+      metrics().then(
+        (text) => {
+          response.setHeader("content-type", "text/plain; version=0.0.4; charset=utf-8");
+          response.end(text);
+        },
+        // A part would be taken for the whole.
+        () => {
+          response.statusCode = 503;
+          response.end();
+        },
+      );
     },
   );
   server.maxConnections = connectionsMax;

@@ -9,6 +9,8 @@ export interface LimitsDeps {
   /** Ms since the epoch. */
   readonly now: () => number;
   readonly reconnectDelayMs: (failures: number) => number;
+  /** Counts for the processes of this server together, where it alone counts; undefined: it is one process. */
+  readonly family: { limiter(local: RateLimiter): RateLimiter } | undefined;
   /** Told whether this server counts alone although it shouldn't; at the start it does. */
   readonly onAlone: (alone: boolean) => void;
   readonly log: {
@@ -25,9 +27,9 @@ export interface Limits {
 }
 
 /** Counts uses, in Redis if it is named. Doesn't wait for it. */
-export function openLimits({ redisUrl, now, reconnectDelayMs, onAlone, log }: LimitsDeps): Limits {
+export function openLimits({ redisUrl, now, reconnectDelayMs, family, onAlone, log }: LimitsDeps): Limits {
   const local = new LocalLimiter(now);
-  if (redisUrl === undefined) return { keys: local, shared: () => undefined, close() {} };
+  if (redisUrl === undefined) return { keys: family?.limiter(local) ?? local, shared: () => undefined, close() {} };
   onAlone(true);
   const levels = new RedisLevels({
     url: redisUrl,

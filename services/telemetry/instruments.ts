@@ -9,6 +9,8 @@ export interface InstrumentSpec {
   readonly help: string;
   /** The attributes that each value carries. Few values each, and none that names a key, a tenant or a person. */
   readonly attributes: readonly string[];
+  /** Which value counts for several processes of a server; absent: their sum. */
+  readonly across?: "least" | "most";
   readonly buckets?: readonly number[];
 }
 
@@ -59,18 +61,21 @@ export const instruments = {
     unit: "{revision}",
     help: "Revision up to which this server knows every change.",
     attributes: [],
+    across: "least",
   },
   "ichor.log.lag": {
     kind: "gauge",
     unit: "{revision}",
     help: "Revisions between that and the store's head, as it was last seen.",
     attributes: [],
+    across: "most",
   },
   "ichor.log.age": {
     kind: "gauge",
     unit: "s",
     help: "Time since this server knew every change; from 5 s on it isn't ready.",
     attributes: [],
+    across: "most",
   },
   "ichor.log.resets": {
     kind: "counter",
@@ -119,6 +124,7 @@ export const instruments = {
     unit: "1",
     help: "1 while rate limits are shared by Redis, 0 while this server keeps them alone although Redis is set.",
     attributes: [],
+    across: "least",
   },
   "ichor.periodic.runs": {
     kind: "counter",
@@ -149,6 +155,7 @@ export const instruments = {
     unit: "s",
     help: "Time since the process began.",
     attributes: [],
+    across: "most",
   },
   "v8js.memory.heap.used": {
     kind: "gauge",
@@ -161,18 +168,21 @@ export const instruments = {
     unit: "s",
     help: "99th percentile of the event loop's delay since the last collection.",
     attributes: [],
+    across: "most",
   },
   "nodejs.eventloop.delay.max": {
     kind: "gauge",
     unit: "s",
     help: "Longest delay of the event loop since the last collection.",
     attributes: [],
+    across: "most",
   },
   "nodejs.eventloop.utilization": {
     kind: "gauge",
     unit: "1",
     help: "Part of the time since the last collection that the event loop was busy.",
     attributes: [],
+    across: "most",
   },
 } as const satisfies Record<string, InstrumentSpec>;
 

@@ -21,14 +21,14 @@ export async function startSdk(options: TelemetryOptions): Promise<Telemetry> {
   const { otlpEndpoint } = options;
   const resource = resourceOf(options);
   const prometheus = options.prometheus ? await prometheusReader() : undefined;
-  const readers: MetricReader[] = prometheus ? [prometheus] : [];
+  const readers: MetricReader[] = prometheus ? [prometheus.reader] : [];
   if (otlpEndpoint !== undefined) readers.push(await otlpReader(otlpEndpoint));
   const meterProvider = new MeterProvider({ resource, readers });
   const tracerProvider = otlpEndpoint === undefined ? undefined : await tracing(otlpEndpoint, resource, options);
   return {
     meterProvider,
     tracerProvider,
-    prometheus: prometheus && ((request, response) => prometheus.getMetricsRequestHandler(request, response)),
+    prometheus: prometheus?.text,
     async close() {
       const ended = Promise.allSettled([meterProvider.shutdown(), tracerProvider?.shutdown()]);
       await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, closeMsMax).unref())]);
@@ -49,8 +49,15 @@ function resourceOf({ version, instanceId }: TelemetryOptions): Resource {
 }
 
 async function prometheusReader() {
-  const { PrometheusExporter } = await import("@opentelemetry/exporter-prometheus");
-  return new PrometheusExporter({ preventServerStart: true, withoutScopeInfo: true });
+  const { PrometheusExporter, PrometheusSerializer } = await import("@opentelemetry/exporter-prometheus");
+  const reader = new PrometheusExporter({ preventServerStart: true });
+  const serializer = new PrometheusSerializer(undefined, false, undefined, undefined, true);
+  const text = async () => {
+    const { resourceMetrics, errors } = await reader.collect();
+    if (errors.length > 0) throw errors[0];
+    return serializer.serialize(resourceMetrics);
+  };
+  return { reader, text };
 }
 
 /** Headers, certificates, compression and time limit: the exporter's own, by the standard variables OTEL_EXPORTER_OTLP_…. */

@@ -1,4 +1,3 @@
-import type { RequestListener } from "node:http";
 import type { MeterProvider, TracerProvider } from "@opentelemetry/api";
 
 /** Where a process tells its metrics and traces. */
@@ -7,8 +6,8 @@ export interface Telemetry {
   readonly meterProvider: MeterProvider | undefined;
   /** undefined: nothing is traced. */
   readonly tracerProvider: TracerProvider | undefined;
-  /** Answers any request with the metrics in Prometheus' text; undefined unless it was asked for. */
-  readonly prometheus: RequestListener | undefined;
+  /** Gives the metrics in Prometheus' text; undefined unless it was asked for. */
+  readonly prometheus: (() => Promise<string>) | undefined;
   /** Sends what waits, within a bounded time, and ends. Never rejects. */
   close(): Promise<void>;
 }

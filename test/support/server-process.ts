@@ -23,6 +23,8 @@ export interface ServerProcess {
 export interface ServerOptions {
   readonly dataDir: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Further words of the command line. */
+  readonly args?: readonly string[];
 }
 
 /** A fresh folder for a test's data, and how to remove it. */
@@ -40,8 +42,8 @@ export function plainEnvironment(): Record<string, string> {
 }
 
 /** Starts a server on a free port and waits until it listens. Rejects with its log if it ends before. */
-export async function startServer({ dataDir, env }: ServerOptions): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [main, "serve"], {
+export async function startServer({ dataDir, env, args = [] }: ServerOptions): Promise<ServerProcess> {
+  const child = spawn(process.execPath, [main, "serve", ...args], {
     env: { ...plainEnvironment(), ICHOR_DATA_DIR: dataDir, ICHOR_LISTEN: "127.0.0.1:0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -1,0 +1,71 @@
+import type { App } from "../app.ts";
+import type { ListenAddress } from "../config/kinds.ts";
+import type { ServerConfig } from "../config/server-config.ts";
+import { type ServerSetting, variableOf } from "../config/settings.ts";
+import type { createListener as CreateListener } from "../http/listener.ts";
+import { readTlsFiles } from "../http/tls-files.ts";
+import type { Log } from "../rpc/log.ts";
+import type { PrimaryFamily } from "../workers/primary-family.ts";
+import { CommandEnd, exitStatus } from "./io.ts";
+
+/** Where a server's calls come in: a listener of this process, or its workers. */
+export interface Door {
+  /** Gives the URL. */
+  open(): Promise<string>;
+  /** Makes ready what a reload changes here and gives what puts it into effect; throws if that can't be. */
+  prepare(next: ServerConfig): () => void;
+  /** Lets no more calls in, and those in flight end within the time; gives what is worth a line in the log. */
+  drain(timeoutMs: number): Promise<object>;
+}
+
+/** The listener of this process; TLS files are read at once. */
+export function ownDoor(config: ServerConfig, app: App, createListener: typeof CreateListener, log: Log): Door {
+  const tls = config.tls && readTlsFiles(config.tls);
+  const listener = createListener({ handler: app.handler, fastUnary: app.fastUnary, ...(tls && { tls }), log });
+  return {
+    open: async () => (await bound(listener, config.listen, "listen")).url,
+    prepare(next) {
+      const renewed = next.tls && readTlsFiles(next.tls);
+      return () => {
+        if (renewed) listener.renewTls(renewed);
+      };
+    },
+    drain: (timeoutMs) => listener.drain(timeoutMs),
+  };
+}
+
+/** The listeners of the workers; their TLS files are read here too, so that a fault is told once. */
+export function workersDoor(config: ServerConfig, primary: PrimaryFamily): Door {
+  if (config.tls) readTlsFiles(config.tls);
+  return {
+    open: () => primary.begin(),
+    prepare(next) {
+      if (next.tls) readTlsFiles(next.tls);
+      return () => primary.reload();
+    },
+    async drain(timeoutMs) {
+      await primary.drain(timeoutMs);
+      return {};
+    },
+  };
+}
+
+/** Listens. An address that can't be had is told as what it is: a matter of the configuration. */
+export async function bound(
+  listener: { listen(host: string, port: number): Promise<{ readonly url: string }> },
+  { host, port }: ListenAddress,
+  setting: ServerSetting,
+): Promise<{ readonly url: string }> {
+  try {
+    return await listener.listen(host, port);
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    const sentence = `can't listen on ${host} port ${port} (${variableOf(setting)}): ${error.message}`;
+    throw new CommandEnd(exitStatus.failed, sentence);
+  }
+}
+
+/** An error of the operating system, as EADDRINUSE or ENOENT. */
+export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error;
+}

@@ -1,0 +1,4 @@
+/** No worker came to take calls: it has said why. */
+export class WorkersFailed extends Error {
+  override readonly name = "WorkersFailed";
+}
