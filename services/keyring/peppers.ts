@@ -15,20 +15,22 @@ const pepperBytes = 32;
 export class LoadedPeppers implements Peppers {
   /** Those that stay sealed, their master key not being loaded, newest first: digests bound to them can't be checked. */
   readonly sealed: readonly Pick<SealedSecret, "id" | "masterKeyId">[];
+  /** Asked for on every verification. */
+  readonly #current: Pepper | undefined;
   readonly #currentFirst: readonly Pepper[];
   readonly #byId: ReadonlyMap<string, Pepper>;
 
   constructor(currentFirst: readonly Pepper[], sealed: readonly Pick<SealedSecret, "id" | "masterKeyId">[] = []) {
     this.sealed = sealed;
+    this.#current = currentFirst[0];
     this.#currentFirst = currentFirst;
     this.#byId = new Map(currentFirst.map((pepper) => [pepper.id, pepper]));
   }
 
   /** Throws SECRET_NOT_LOADED if none is loaded. */
   current(): Pepper {
-    const [current] = this.#currentFirst;
-    if (current === undefined) throw new IchorError("SECRET_NOT_LOADED", "no pepper is loaded");
-    return current;
+    if (this.#current === undefined) throw new IchorError("SECRET_NOT_LOADED", "no pepper is loaded");
+    return this.#current;
   }
 
   get(id: string): Pepper | undefined {

@@ -8,7 +8,7 @@ import { deleteKeys } from "./delete-keys.ts";
 /** Time between two looks for dead keys, in ms: tenants give them days. */
 export const purgeIntervalMs = 10 * 60_000;
 /** Keys of one transaction, which keeps other writers waiting. */
-const keysOfPage = 200;
+const keysOfPage = 100;
 const tenantsOfPage = 100;
 const dayMs = 86_400_000;
 

@@ -1,6 +1,6 @@
 import { Prisma } from "../../gen/prisma/sqlite/client.ts";
 import type { ApiKey } from "../core/api-key.ts";
-import type { Db } from "./prisma-reads.ts";
+import { type Db, inChunks } from "./prisma-reads.ts";
 import { columnOf } from "./rows.ts";
 
 // Scopes and labels of keys stand in rows of their own too, for filters.
@@ -10,9 +10,6 @@ export interface FilterRows {
   readonly table: "key_scope" | "key_label";
   readonly rows: readonly Readonly<Record<string, string>>[];
 }
-
-/** Rows of one statement: each is found by its own condition. */
-const deletedRowsMax = 100;
 
 /** Gives the rows that keys have. */
 export function filterRowsOf(keys: readonly ApiKey[]): readonly FilterRows[] {
@@ -35,17 +32,42 @@ export function rowsWithout(all: readonly FilterRows[], others: readonly FilterR
   return all.map(({ table, rows }) => ({ table, rows: rows.filter((row) => !there.has(JSON.stringify(row))) }));
 }
 
-/** Deletes rows, each found by the primary key. */
+/**
+ * Deletes rows by statements that no planner can take for anything but a range of the primary key: all columns are given,
+ * one of them as a list. (Rows that are joined by OR make PostgreSQL read the whole tenant until it has statistics.)
+ */
 export async function deleteFilterRows(db: Db, all: readonly FilterRows[]): Promise<void> {
   for (const { table, rows } of all) {
-    for (let start = 0; start < rows.length; start += deletedRowsMax) {
-      const conditions = rows.slice(start, start + deletedRowsMax).map((row) => {
-        const columns = Object.entries(row).map(
-          ([name, value]) => Prisma.sql`${Prisma.raw(columnOf(name))} = ${value}`,
-        );
-        return Prisma.sql`(${Prisma.join(columns, " AND ")})`;
-      });
-      await db.$executeRaw`DELETE FROM ${Prisma.raw(table)} WHERE ${Prisma.join(conditions, " OR ")}`;
+    const listed = ["keyId", table === "key_scope" ? "scope" : "value"];
+    const [byKeys, byValues] = listed.map((name) => ({ name, groups: groupsBut(name, rows) }));
+    if (byKeys === undefined || byValues === undefined) throw new TypeError("unreachable");
+    const { name, groups } = byKeys.groups.length <= byValues.groups.length ? byKeys : byValues;
+    for (const group of groups) {
+      const conditions = Object.entries(group[0] ?? {})
+        .filter(([column]) => column !== name)
+        .map(([column, value]) => Prisma.sql`${Prisma.raw(columnOf(column))} = ${value}`);
+      await inChunks(
+        group.map((row) => row[name]),
+        async (values) => [
+          await db.$executeRaw`
+            DELETE FROM ${Prisma.raw(table)}
+            WHERE ${Prisma.join(conditions, " AND ")} AND ${Prisma.raw(columnOf(name))} IN (${Prisma.join(values)})`,
+        ],
+      );
     }
   }
+}
+
+type Row = FilterRows["rows"][number];
+
+/** The rows in groups of those that differ in one column only. */
+function groupsBut(column: string, rows: readonly Row[]): readonly (readonly Row[])[] {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = JSON.stringify({ ...row, [column]: "" });
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [row]);
+    else group.push(row);
+  }
+  return [...groups.values()];
 }

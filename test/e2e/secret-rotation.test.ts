@@ -15,8 +15,11 @@ afterAll(async () => {
   folder.remove();
 });
 
+const ran = new Set<string>();
+
 /** Runs it beside the server, with the data directory at hand. */
 async function ichor(...args: string[]) {
+  ran.add(args.slice(0, 2).join(" "));
   const command = startIchor(["--json", ...args], { cwd: folder.path, env: { ICHOR_DATA_DIR: folder.path } });
   const { status, stderr } = await command.ended;
   return { status, stderr, answer: command.lines.length === 0 ? undefined : JSON.parse(command.lines.join("\n")) };
@@ -58,7 +61,7 @@ async function untilBound(pepperId: string, count: number): Promise<void> {
 }
 
 it("changes master key and pepper while keys are verified: none is refused, and the counts are right throughout", {
-  timeout: 90_000,
+  timeout: 180_000,
 }, async () => {
   await (await startServer({ dataDir: folder.path })).stop();
   const file = join(folder.path, "master.key");
@@ -112,4 +115,13 @@ it("changes master key and pepper while keys are verified: none is refused, and 
   const { wrong, count } = await stop();
   expect(wrong).toEqual([]);
   expect(count).toBeGreaterThan(1_000);
+
+  const pages = ["peppers", "master-key"].map((page) => readFileSync(`docs/operate/${page}.md`, "utf8")).join("");
+  expect(new Set(pages.match(/(?<=`ichor )secrets [a-z-]+/g))).toEqual(ran);
+  const text = startIchor(["secrets", "status"], { cwd: folder.path, env: { ICHOR_DATA_DIR: folder.path } });
+  expect((await text.ended).status).toBe(0);
+  for (const [i, title] of [...text.lines.entries()].filter(([, line]) => /^(PEPPER|MASTER KEY)/.test(line))) {
+    expect(text.lines[i + 1]).toMatch(/ current$/);
+    expect(pages.replaceAll(/ +/g, " ")).toContain(title.replaceAll(/ +/g, " "));
+  }
 });
