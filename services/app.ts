@@ -179,7 +179,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       getTenant: async (id: TenantId) => (await records.tenant(id, false)).value,
       getTenantBySlug: (slug: string) => store.getTenantBySlug(slug),
     };
-    observeApp(metrics, { store, tail, records, use, hub: stream.hub, limits });
+    observeApp(metrics, { store, wakeUps, tail, records, use, hub: stream.hub, limits });
     const logged = logCalls(log);
     const measured = measureCalls(metrics);
     const pipeline = createPipeline({

@@ -1,4 +1,5 @@
 import type { Tail } from "./changes/tail.ts";
+import type { WakeUps } from "./changes/wake-ups.ts";
 import type { TokenFormat } from "./core/api-key.ts";
 import type { Verification } from "./core/verification-outcome.ts";
 import type { KeySetHub } from "./derivation/key-set-hub.ts";
@@ -10,7 +11,8 @@ import type { UseRecorder } from "./verification/use-recorder.ts";
 
 /** The parts of a server that keep counts of their own. */
 export interface ObservedParts {
-  readonly store: Pick<Store, "onCommit">;
+  readonly store: Pick<Store, "onCommit" | "activity">;
+  readonly wakeUps: Pick<WakeUps, "tally">;
   readonly tail: Tail;
   readonly records: RecordCache;
   readonly use: UseRecorder;
@@ -19,9 +21,23 @@ export interface ObservedParts {
 }
 
 /** Lets metrics read what the parts of a server count and keep anyway. */
-export function observeApp(metrics: Metrics, { store, tail, records, use, hub, limits }: ObservedParts): void {
+export function observeApp(metrics: Metrics, { store, wakeUps, tail, records, use, hub, limits }: ObservedParts): void {
   const commits = metrics.count("ichor.store.commits", {});
   store.onCommit(() => void commits.value++);
+  const { activity } = store;
+  if (activity !== undefined) {
+    metrics.observe("ichor.store.retries", {}, () => activity.retries);
+    metrics.observe("db.client.connection.count", { state: "used" }, () => activity.connections().used);
+    metrics.observe("db.client.connection.count", { state: "idle" }, () => activity.connections().idle);
+    metrics.observe("db.client.connection.pending_requests", {}, () => activity.connections().waiting);
+  }
+
+  const { tally } = wakeUps;
+  if (tally.connected !== undefined) {
+    metrics.observe("ichor.wake_ups.connected", {}, () => Number(tally.connected));
+    metrics.observe("ichor.wake_ups", { "ichor.direction": "sent" }, () => tally.sent);
+    metrics.observe("ichor.wake_ups", { "ichor.direction": "heard" }, () => tally.heard);
+  }
 
   metrics.observe("ichor.log.revision", {}, () => Number(tail.revision));
   metrics.observe("ichor.log.lag", {}, () => Number(tail.lag));

@@ -17,6 +17,8 @@ export interface WakeUpsDeps {
 }
 
 export interface WakeUps {
+  /** Hints so far; `connected`: whether any can be heard now, undefined if no way for them is configured. */
+  readonly tally: { readonly sent: number; readonly heard: number; readonly connected: boolean | undefined };
   close(): Promise<void>;
 }
 
@@ -36,8 +38,10 @@ export interface WakeWays {
 export function openWakeUps(ways: WakeWays, deps: WakeUpsDeps): WakeUps {
   const [name, open] = channelOf(ways);
   if (ways.relay !== undefined) return startWakeUps(ways.relay(open), name, deps);
-  return open === undefined ? { close: async () => {} } : startWakeUps(open, name, deps);
+  return open === undefined ? noWakeUps : startWakeUps(open, name, deps);
 }
+
+const noWakeUps: WakeUps = { tally: { sent: 0, heard: 0, connected: undefined }, close: async () => {} };
 
 function channelOf({ redisUrl, notify }: WakeWays): [name: string, open: OpenWakeChannel | undefined] {
   if (redisUrl !== undefined) return ["Redis", (listener) => redisChannel(redisUrl, listener)];
@@ -51,17 +55,23 @@ export function startWakeUps(
   name: string,
   { store, tail, instanceId, log }: WakeUpsDeps,
 ): WakeUps {
+  const tally = { sent: 0, heard: 0, connected: false };
   const channel = open({
     heard(message) {
       const [sender, revision = ""] = message.split(" ");
       if (sender === instanceId || !/^\d{1,19}$/.test(revision)) return;
+      tally.heard += 1;
       if (BigInt(revision) > tail.revision) tail.wake();
     },
     connected() {
+      tally.connected = true;
       log.info({ channel: name }, "wake-ups work");
       tail.wake();
     },
-    lost: (err) => log.warn({ channel: name, err }, "wake-ups are lost; the log is polled meanwhile"),
+    lost(err) {
+      tally.connected = false;
+      log.warn({ channel: name, err }, "wake-ups are lost; the log is polled meanwhile");
+    },
   });
   let newest: bigint | undefined;
   let publishing = false;
@@ -71,7 +81,10 @@ export function startWakeUps(
       const revision = newest;
       newest = undefined;
       // What the channel lost, it tells itself.
-      await channel.publish(`${instanceId} ${revision}`).catch(() => {});
+      await channel.publish(`${instanceId} ${revision}`).then(
+        () => void tally.sent++,
+        () => {},
+      );
     }
     publishing = false;
   };
@@ -80,5 +93,5 @@ export function startWakeUps(
     newest = revision;
     if (!publishing) void publish();
   });
-  return { close: () => channel.close() };
+  return { tally, close: () => channel.close() };
 }

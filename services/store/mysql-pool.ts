@@ -32,7 +32,10 @@ export function mysqlConnectionConfig(
 }
 
 /** What the store and Prisma ask of a pool. */
-export type MysqlPool = Pick<Pool, "getConnection" | "execute" | "query" | "end" | "closed">;
+export type MysqlPool = Pick<
+  Pool,
+  "getConnection" | "execute" | "query" | "end" | "closed" | "activeConnections" | "idleConnections" | "taskQueueSize"
+>;
 
 /**
  * The connections of this process to MySQL or MariaDB. The driver's pool waits longer after each failure, up to 10 s,
@@ -62,6 +65,9 @@ export function createMysqlPool(database: ServerDatabase, limits: ServerLimits):
     getConnection: () => current.getConnection(),
     execute: (sql, values) => current.execute(sql, values),
     query: (sql, values) => current.query(sql, values),
+    activeConnections: () => current.activeConnections(),
+    idleConnections: () => current.idleConnections(),
+    taskQueueSize: () => current.taskQueueSize(),
     get closed() {
       return closed;
     },

@@ -192,11 +192,21 @@ export interface Committed<T> {
 }
 
 /** The storage port, in domain types. One contract suite (test/contract) holds for every adapter. */
+/** What a store on a database server does and holds, for metrics. */
+export interface StoreActivity {
+  /** Transactions that were begun again after a conflict, so far. */
+  readonly retries: number;
+  /** Connections, and requests that wait for one. */
+  connections(): { readonly used: number; readonly idle: number; readonly waiting: number };
+}
+
 export interface Store extends StoreReads, KeySetStore {
   /** Who follows key sets. */
   readonly subscriptions: SubscriptionStore;
   /** The audit trail. */
   readonly audit: AuditStore;
+  /** undefined: the store isn't on a database server. */
+  readonly activity?: StoreActivity | undefined;
   /**
    * Runs one mutating transaction: locks the head row, takes the next revision, runs `work`, appends one change row and
    * one audit row with their chained hash, keeps the marks of the keys that the change names, and commits. Durable when it resolves. `unchanged` rolls back and takes no

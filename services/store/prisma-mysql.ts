@@ -24,7 +24,11 @@ export function mysqlBackend(pool: MysqlPool, limits: ServerLimits): PrismaBacke
     loadKeySet: keySetReader(client, "RepeatableRead"),
     keyInTransaction: async (db, id) =>
       keyOfRows(await db.$queryRaw<KeyWithVersionRow[]>(Prisma.sql([beforeId, afterId], id))),
-    transact: serverTransactions(client, limits, takeRevisionInTwo),
+    ...serverTransactions(client, limits, takeRevisionInTwo, () => ({
+      used: pool.activeConnections(),
+      idle: pool.idleConnections(),
+      waiting: pool.taskQueueSize(),
+    })),
     close: async () => {
       await client.$disconnect();
       if (!pool.closed) await pool.end();

@@ -33,7 +33,11 @@ export async function postgresBackend(
     loadKeySet: keySetReader(client, provider === "cockroachdb" ? "Serializable" : "RepeatableRead"),
     keyInTransaction: async (db, id) =>
       keyOfRows(await db.$queryRaw<KeyWithVersionRow[]>(Prisma.sql([beforeId, afterId], id))),
-    transact: serverTransactions(client, limits, takeRevision),
+    ...serverTransactions(client, limits, takeRevision, () => ({
+      used: pool.totalCount - pool.idleCount,
+      idle: pool.idleCount,
+      waiting: pool.waitingCount,
+    })),
     close: async () => {
       await client.$disconnect();
       if (!pool.ended) await pool.end();

@@ -1,6 +1,7 @@
 import type { PrismaClient } from "../../gen/prisma/sqlite/client.ts";
 import type { Head } from "../core/change.ts";
 import { Mutex } from "./mutex.ts";
+import type { StoreActivity } from "./port.ts";
 import { isConflict } from "./prisma-errors.ts";
 import type { Db } from "./prisma-reads.ts";
 import { type PrismaBackend, transactionMsMax } from "./prisma-store.ts";
@@ -15,9 +16,11 @@ export function serverTransactions(
   client: PrismaClient,
   { lockWaitMs, connectMs }: ServerLimits,
   takeRevision: (db: Db) => Promise<Head>,
-): PrismaBackend["transact"] {
+  connections: StoreActivity["connections"],
+): Required<Pick<PrismaBackend, "transact" | "activity">> {
   const lanes = new Mutex(revisionLanes);
-  return async (work) => {
+  const activity = { retries: 0, connections };
+  const transact: PrismaBackend["transact"] = async (work) => {
     const deadlineMs = performance.now() + lockWaitMs;
     const release = await lanes.acquire(lockWaitMs);
     try {
@@ -27,9 +30,10 @@ export function serverTransactions(
           maxWait: connectMs * 2,
           timeout: transactionMsMax,
         });
-      return await retryConflicts(once, isConflict, deadlineMs);
+      return await retryConflicts(once, isConflict, deadlineMs, () => activity.retries++);
     } finally {
       release();
     }
   };
+  return { transact, activity };
 }

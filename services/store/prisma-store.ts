@@ -19,6 +19,7 @@ import type {
   SealedSecret,
   SecretUse,
   Store,
+  StoreActivity,
   StoreTransaction,
 } from "./port.ts";
 import { PrismaAudit } from "./prisma-audit.ts";
@@ -52,6 +53,8 @@ export interface PrismaBackend {
    * up, and gives `work` the head with that revision and the hash before it. May run it again after a conflict.
    */
   transact<T>(work: (db: Db, head: Head) => Promise<T>): Promise<T>;
+  /** On a database server only. */
+  readonly activity?: StoreActivity;
   close(): Promise<void>;
 }
 
@@ -180,6 +183,10 @@ export class PrismaStore extends PrismaReads implements Store {
       }),
     );
     return count === 1;
+  }
+
+  get activity(): StoreActivity | undefined {
+    return this.#backend.activity;
   }
 
   close(): Promise<void> {

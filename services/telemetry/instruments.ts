@@ -126,6 +126,36 @@ export const instruments = {
     attributes: [],
     across: "least",
   },
+  "ichor.store.retries": {
+    kind: "counter",
+    unit: "{retry}",
+    help: "Transactions that were begun again after a conflict.",
+    attributes: [],
+  },
+  "db.client.connection.count": {
+    kind: "gauge",
+    unit: "{connection}",
+    help: "Connections to the database server; `state`: used or idle.",
+    attributes: ["state"],
+  },
+  "db.client.connection.pending_requests": {
+    kind: "gauge",
+    unit: "{request}",
+    help: "Requests that wait for a connection to the database server.",
+    attributes: [],
+  },
+  "ichor.wake_ups": {
+    kind: "counter",
+    unit: "{hint}",
+    help: "Hints between servers of one store; `ichor.direction`: sent or heard.",
+    attributes: ["ichor.direction"],
+  },
+  "ichor.wake_ups.connected": {
+    kind: "gauge",
+    unit: "1",
+    help: "Whether hints of other servers can be heard; no value if none are configured.",
+    attributes: [],
+  },
   "ichor.periodic.runs": {
     kind: "counter",
     unit: "{run}",
