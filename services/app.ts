@@ -49,6 +49,7 @@ import { measureCalls } from "./telemetry/measure-calls.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { traceCalls, traceSteps } from "./telemetry/trace-calls.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
+import { authenticateCertified } from "./verification/authenticate-certified.ts";
 import { limitCaller } from "./verification/limit-caller.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
 import { RecordCache } from "./verification/record-cache.ts";
@@ -174,6 +175,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const home = await store.getTenantBySlug(defaultTenantSlug);
     if (home === undefined) throw new TypeError("bootstrap made no default tenant");
     const authenticate = authenticateCaller({ ...verification, defaultTenantId: home.id });
+    const certified = authenticateCertified({ ...verification, certificateKeys: () => live.tlsClientKeys });
     const verify = verifyPresented(verification);
     const cachedTenants = {
       getTenant: async (id: TenantId) => (await records.tenant(id, false)).value,
@@ -184,6 +186,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const measured = measureCalls(metrics);
     const pipeline = createPipeline({
       authenticate,
+      authenticateCertified: certified,
       clientAddress: clientAddressOf(config.trustedProxies),
       resolveTenant: async (idOrSlug) => (await findTenant(cachedTenants, idOrSlug)).id,
       limitCaller: limitCaller(limits.keys, now),

@@ -3,7 +3,7 @@ import type { ListenAddress } from "../config/kinds.ts";
 import type { ServerConfig } from "../config/server-config.ts";
 import { type ServerSetting, variableOf } from "../config/settings.ts";
 import type { createListener as CreateListener } from "../http/listener.ts";
-import { readTlsFiles } from "../http/tls-files.ts";
+import { certificateEnd, readTlsFiles } from "../http/tls-files.ts";
 import type { Log } from "../rpc/log.ts";
 import type { PrimaryFamily } from "../workers/primary-family.ts";
 import { CommandEnd, exitStatus } from "./io.ts";
@@ -12,6 +12,8 @@ import { CommandEnd, exitStatus } from "./io.ts";
 export interface Door {
   /** Gives the URL. */
   open(): Promise<string>;
+  /** When the certificate ends, in s since the epoch; undefined: there is none here. */
+  certificateEnd(): number | undefined;
   /** Makes ready what a reload changes here and gives what puts it into effect; throws if that can't be. */
   prepare(next: ServerConfig): () => void;
   /** Lets no more calls in, and those in flight end within the time; gives what is worth a line in the log. */
@@ -21,13 +23,16 @@ export interface Door {
 /** The listener of this process; TLS files are read at once. */
 export function ownDoor(config: ServerConfig, app: App, createListener: typeof CreateListener, log: Log): Door {
   const tls = config.tls && readTlsFiles(config.tls);
+  let certificate = tls?.cert;
   const listener = createListener({ handler: app.handler, fastUnary: app.fastUnary, ...(tls && { tls }), log });
   return {
     open: async () => (await bound(listener, config.listen, "listen")).url,
+    certificateEnd: () => certificate && certificateEnd(certificate),
     prepare(next) {
       const renewed = next.tls && readTlsFiles(next.tls);
       return () => {
         if (renewed) listener.renewTls(renewed);
+        certificate = renewed?.cert;
       };
     },
     drain: (timeoutMs) => listener.drain(timeoutMs),
@@ -39,6 +44,8 @@ export function workersDoor(config: ServerConfig, primary: PrimaryFamily): Door 
   if (config.tls) readTlsFiles(config.tls);
   return {
     open: () => primary.begin(),
+    // Each of them tells it.
+    certificateEnd: () => undefined,
     prepare(next) {
       if (next.tls) readTlsFiles(next.tls);
       return () => primary.reload();

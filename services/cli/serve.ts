@@ -51,6 +51,7 @@ async function serve({ env, stdout, stop, onReload }: CliIo, workers: number | u
   const metricsListener = measure && !worker ? createMetricsListener(measure) : undefined;
   try {
     const door = primary ? workersDoor(config, primary) : ownDoor(config, app, createListener, log);
+    processMetrics.observeCertificate(() => door.certificateEnd());
     const metrics =
       metricsListener && config.metricsListen && (await bound(metricsListener, config.metricsListen, "metricsListen"));
     const url = await door.open();

@@ -1,5 +1,6 @@
 import { canonicalNetwork } from "../core/cidr.ts";
 import { parseDatabaseUrl } from "../core/database-url.ts";
+import { type KeyId, parseId } from "../core/ids.ts";
 
 /** JSON Schema of a value in the configuration file. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -154,4 +155,21 @@ export const webOrigin: Kind<string> = textKind((text) => {
   if (url?.origin !== text || !/^https?:$/.test(url.protocol))
     throw new RangeError("must be an origin, as https://app.example.com, without path or slash at its end");
   return text;
+});
+
+/** A name of a client certificate, and the key that it stands for. */
+export interface CertificateKey {
+  /** `URI:…` or `DNS:…`. */
+  readonly name: string;
+  readonly keyId: KeyId;
+}
+
+/** `URI:spiffe://…=key_…` or `DNS:…=key_…`. */
+export const certificateKey: Kind<CertificateKey> = textKind((text) => {
+  const end = text.lastIndexOf("=");
+  const name = text.slice(0, end);
+  const keyId = parseId("key", text.slice(end + 1));
+  if (!/^(URI|DNS):[!#-+\--~]+$/.test(name) || keyId === undefined)
+    throw new RangeError("must be URI:… or DNS:…, an equals sign and a key's id");
+  return { name, keyId };
 });

@@ -3,7 +3,7 @@ import type { TrustedProxies } from "../core/client-address.ts";
 import { parseDatabaseUrl } from "../core/database-url.ts";
 import { collect, type Environment, Faults } from "./collect.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
-import type { ListenAddress } from "./kinds.ts";
+import type { CertificateKey, ListenAddress } from "./kinds.ts";
 import { configFileVariable, type Given, type LogLevel, serverSettings } from "./settings.ts";
 
 /** What `ichor serve` and `ichor migrate` run on. Frozen. A setting that a reload may change has its own name here. */
@@ -33,7 +33,17 @@ export interface ServerConfig {
   /** undefined: traces and metrics are sent nowhere. */
   readonly otlpEndpoint: string | undefined;
   readonly traceSampleRatio: number;
-  readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
+  /** Paths; undefined: cleartext. */
+  readonly tls:
+    | {
+        readonly certFile: string;
+        readonly keyFile: string;
+        /** undefined: clients aren't asked for a certificate. */
+        readonly clients: { readonly caFile: string; readonly required: boolean } | undefined;
+      }
+    | undefined;
+  /** Which keys client certificates stand for. */
+  readonly tlsClientKeys: readonly CertificateKey[];
   /** What was set, from which the rest is made: to compare with a later reading. */
   readonly given: Given<typeof serverSettings>;
 }
@@ -50,14 +60,12 @@ export function loadServerConfig(env: Environment, file?: ConfigFile): ServerCon
   const given = collect(serverSettings, env, file, faults);
   const dataDir = resolve(given.dataDir ?? ".ichor");
   const databaseUrl = given.databaseUrl ?? `file:${resolve(dataDir, "ichor.db")}`;
-  const { masterKeyFile, tlsCertFile: certFile, tlsKeyFile: keyFile } = given;
+  const { masterKeyFile } = given;
   if (parseDatabaseUrl(databaseUrl).provider !== "sqlite" && masterKeyFile === undefined) {
     // Replicas share one, and a key made in the folder of one of them would be lost with it.
     faults.add("ICHOR_MASTER_KEY_FILE is needed with a database server");
   }
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    faults.add("ICHOR_TLS_CERT_FILE and ICHOR_TLS_KEY_FILE go together");
-  }
+  const tls = tlsOf(given, faults);
   faults.throwIfAny();
   return Object.freeze({
     dataDir,
@@ -80,10 +88,26 @@ export function loadServerConfig(env: Environment, file?: ConfigFile): ServerCon
     metricsListen: given.metricsListen,
     otlpEndpoint: given.otlpEndpoint,
     traceSampleRatio: given.traceSampleRatio ?? 1,
-    tls:
-      certFile === undefined || keyFile === undefined
-        ? undefined
-        : { certFile: resolve(certFile), keyFile: resolve(keyFile) },
+    tls,
+    tlsClientKeys: given.tlsClientKeys ?? [],
     given: Object.freeze(given),
   });
+}
+
+function tlsOf(given: Given<typeof serverSettings>, faults: Faults): ServerConfig["tls"] {
+  const { tlsCertFile: certFile, tlsKeyFile: keyFile, tlsClientCaFile: caFile, tlsClientAuth, tlsClientKeys } = given;
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    faults.add("ICHOR_TLS_CERT_FILE and ICHOR_TLS_KEY_FILE go together");
+  }
+  if (caFile !== undefined && certFile === undefined) faults.add("ICHOR_TLS_CLIENT_CA_FILE needs ICHOR_TLS_CERT_FILE");
+  if (caFile === undefined && (tlsClientAuth ?? tlsClientKeys) !== undefined) {
+    faults.add("ICHOR_TLS_CLIENT_AUTH and ICHOR_TLS_CLIENT_KEYS need ICHOR_TLS_CLIENT_CA_FILE");
+  }
+  const names = (tlsClientKeys ?? []).map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) faults.add(`ICHOR_TLS_CLIENT_KEYS names ${twice} more than once`);
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  const clients =
+    caFile === undefined ? undefined : { caFile: resolve(caFile), required: tlsClientAuth !== "optional" };
+  return { certFile: resolve(certFile), keyFile: resolve(keyFile), clients };
 }

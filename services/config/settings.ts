@@ -2,6 +2,7 @@ import { forwardedHeaders } from "../core/client-address.ts";
 import {
   anyText,
   baseUrl,
+  certificateKey,
   databaseUrl,
   integerBetween,
   type Kind,
@@ -120,6 +121,23 @@ export const serverSettings = {
     anyText,
     "none: cleartext",
     "PEM private key of the listener; no rights for others than its owner and group.",
+  ),
+  tlsClientCaFile: setting(
+    anyText,
+    "none: clients aren't asked for a certificate",
+    "PEM certificates of the authorities whose client certificates are taken; a reload reads it again.",
+  ),
+  tlsClientAuth: setting(
+    oneOf(["required", "optional"]),
+    "required",
+    "Whether a client must show a certificate, where `tlsClientCaFile` is set; one that is shown must be good either way.",
+  ),
+  tlsClientKeys: setting(
+    listOf(certificateKey, 1_000),
+    "none: a certificate names no caller",
+    "Which key a client certificate stands for that comes without a credential, as `URI:spiffe://prod/gateway=key_…` or " +
+      "`DNS:gateway.internal=key_…`, by its subject alternative names.",
+    { reload: true },
   ),
 };
 

@@ -4,16 +4,26 @@ import { createServer as createNetServer, type Server, type Socket } from "node:
 import { createServer as createTlsServer, type SecureContextOptions, type Server as TlsServer } from "node:tls";
 import type { Log } from "../rpc/log.ts";
 import type { NodeRequest, NodeResponse } from "../rpc/node-handler.ts";
+import { certifyClient } from "./client-certificate.ts";
 import type { FastUnary } from "./fast-unary.ts";
 import { createHttp1Server } from "./http1-server.ts";
 import { createHttp2Server } from "./http2-server.ts";
 import { type ListenerLimits, listenerLimits } from "./limits.ts";
 import { type Protocol, sniffProtocol } from "./protocol-sniffer.ts";
 
-/** Certificate chain and private key in PEM. */
+/** Certificate chain and private key in PEM, and of whom client certificates are taken. */
 export interface ListenerTls {
   readonly cert: string | Buffer;
   readonly key: string | Buffer;
+  /** undefined: clients aren't asked for a certificate. */
+  readonly clients?: ClientCertificates | undefined;
+}
+
+export interface ClientCertificates {
+  /** Certificates of authorities in PEM: these alone are trusted. */
+  readonly ca: string | Buffer;
+  /** Whether a client must show a certificate. One that is shown must be good either way. */
+  readonly required: boolean;
 }
 
 export interface ListenerOptions {
@@ -37,7 +47,10 @@ export interface ListenAddress {
 export interface Listener {
   /** Starts to accept connections. Port 0 takes a free one. Rejects with Node's error, as EADDRINUSE. */
   listen(host: string, port: number): Promise<ListenAddress>;
-  /** Uses another certificate for connections from now on; those that there are go on. Only on a port with TLS. */
+  /**
+   * Uses other certificates and authorities for connections from now on; those that there are go on. Only on a port with
+   * TLS; whether clients are asked for a certificate doesn't change.
+   */
   renewTls(tls: ListenerTls): void;
   /**
    * Stops accepting, closes what is idle, lets requests in flight finish, and cuts what is left after `timeoutMs`.
@@ -114,8 +127,8 @@ export function createListener({ handler, fastUnary, tls, limits: given, log }: 
 /** Keys of TLS session tickets, as Node takes them. */
 const ticketKeysBytes = 48;
 
-function secureContext({ cert, key }: ListenerTls): SecureContextOptions {
-  return { cert, key, minVersion: "TLSv1.2" };
+function secureContext({ cert, key, clients }: ListenerTls): SecureContextOptions {
+  return { cert, key, minVersion: "TLSv1.2", ...(clients && { ca: clients.ca }) };
 }
 
 function createTlsListener(
@@ -126,11 +139,19 @@ function createTlsListener(
 ): TlsServer {
   const server = createTlsServer({
     ...secureContext(tls),
+    requestCert: tls.clients !== undefined,
+    rejectUnauthorized: tls.clients?.required === true,
     ALPNProtocols: ["h2", "http/1.1"],
     handshakeTimeout: limits.firstByteMs,
     noDelay: true,
   });
-  server.on("secureConnection", (socket) => handOver(socket, socket.alpnProtocol === "h2" ? "h2" : "h1"));
+  server.on("secureConnection", (socket) => {
+    if (tls.clients !== undefined && !certifyClient(socket)) {
+      log.debug({ err: socket.authorizationError }, "client certificate refused");
+      return void socket.destroy();
+    }
+    handOver(socket, socket.alpnProtocol === "h2" ? "h2" : "h1");
+  });
   server.on("tlsClientError", (err, socket) => {
     log.debug({ err }, "TLS handshake failed");
     // Node reports a handshake that took too long, and leaves its connection open.

@@ -1,16 +1,23 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import { exposedRights, others } from "../core/file-rights.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
+import type { ListenerTls } from "./listener.ts";
+
+export interface TlsFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** undefined: clients aren't asked for a certificate. */
+  readonly clients: { readonly caFile: string; readonly required: boolean } | undefined;
+}
 
 /**
- * Reads the listener's certificate chain and private key, in PEM. Throws KeyFileError if one can't be read, others have
- * any right on the key, either is no PEM, or the key isn't the certificate's.
+ * Reads the listener's certificate chain and private key, in PEM, and the certificates of the authorities of its clients.
+ * Throws KeyFileError if one can't be read, others have any right on the key, one is no PEM, the key isn't the
+ * certificate's, or there is no authority.
  */
-export function readTlsFiles({ certFile, keyFile }: { readonly certFile: string; readonly keyFile: string }): {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-} {
+export function readTlsFiles({ certFile, keyFile, clients }: TlsFiles): ListenerTls & { readonly cert: Buffer } {
   const cert = read("TLS certificate", certFile);
   const key = read("TLS key", keyFile);
   // A group may well share the key of a certificate.
@@ -23,7 +30,23 @@ export function readTlsFiles({ certFile, keyFile }: { readonly certFile: string;
   } catch (cause) {
     throw new KeyFileError(`the TLS files ${certFile} and ${keyFile} can't be used: ${messageOf(cause)}`, { cause });
   }
-  return { cert, key };
+  if (clients === undefined) return { cert, key };
+  const { caFile, required } = clients;
+  const ca = read("client CA", caFile);
+  const authorities = ca.toString("latin1").match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    // OpenSSL passes over what is none without a word, and then trusts nobody.
+    if (authorities.length === 0) throw new Error("it holds no PEM certificate");
+    for (const authority of authorities) new X509Certificate(authority);
+  } catch (cause) {
+    throw new KeyFileError(`the client CA file ${caFile} can't be used: ${messageOf(cause)}`, { cause });
+  }
+  return { cert, key, clients: { ca, required } };
+}
+
+/** When a certificate in PEM ends, in s since the epoch; of a chain the first. */
+export function certificateEnd(cert: Buffer): number {
+  return Date.parse(new X509Certificate(cert).validTo) / 1_000;
 }
 
 function read(what: string, path: string): Buffer {

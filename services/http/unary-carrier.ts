@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import type { ServerHttp2Stream } from "node:http2";
 import type { Carrier } from "../rpc/call.ts";
+import { type CertifiedPeer, certifiedPeerOf } from "../rpc/certified-peer.ts";
 
 /** What tells a call of the fast unary path from outside. It makes what is asked for, when it is asked for. */
 export class UnaryCarrier implements Carrier {
@@ -30,6 +31,11 @@ export class UnaryCarrier implements Carrier {
 
   get aborted(): boolean {
     return this.#answer.destroyed;
+  }
+
+  get certified(): CertifiedPeer | undefined {
+    const answer = this.#answer;
+    return certifiedPeerOf("session" in answer ? answer.session?.socket : answer.socket);
   }
 
   get signal(): AbortSignal {

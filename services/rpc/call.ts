@@ -8,6 +8,7 @@ import type {
 import type { Caller } from "../core/caller.ts";
 import type { Eventual } from "../core/eventual.ts";
 import type { TenantId } from "../core/ids.ts";
+import type { CertifiedPeer } from "./certified-peer.ts";
 import type { Frame } from "./frame.ts";
 
 /**
@@ -19,6 +20,8 @@ export interface Carrier {
   header(name: string): string | undefined;
   /** Address of the peer of the connection, without port; empty if there is none (in memory). */
   readonly peerAddress: string;
+  /** Whom the connection's client certificate names, if it has a verified one. */
+  readonly certified?: CertifiedPeer | undefined;
   /** Aborts when the client goes away. */
   readonly signal: AbortSignal;
   /** What `signal.aborted` says, for a transport that can tell without making a signal. */

@@ -9,6 +9,7 @@ import {
 import type { UniversalHandlerFn, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { Carrier } from "./call.ts";
+import type { CertifiedPeer } from "./certified-peer.ts";
 import { frameStreamKey, sendFrames } from "./frame-stream.ts";
 import { plainGrpcMessages } from "./grpc-message.ts";
 import {
@@ -24,6 +25,11 @@ import { type GuardOptions, guardRequest, type Refuse, type Screen } from "./req
 
 /** Address of the peer of the connection, without port; the transport sets it. */
 export const peerAddressKey = createContextKey("", { description: "peer address" });
+
+/** Whom the connection's client certificate names; the transport sets it. */
+export const certifiedPeerKey = createContextKey<CertifiedPeer | undefined>(undefined, {
+  description: "certified peer",
+});
 
 /** What connect may decompress, and compresses answers with. */
 const compressions = [compressionGzip, compressionBrotli];
@@ -132,6 +138,7 @@ function carrierOf(context: HandlerContext): Carrier {
   return {
     header: (name) => context.requestHeader.get(name) ?? undefined,
     peerAddress: context.values.get(peerAddressKey),
+    certified: context.values.get(certifiedPeerKey),
     signal: context.signal,
     timeoutMs: context.timeoutMs,
   };
@@ -139,9 +146,11 @@ function carrierOf(context: HandlerContext): Carrier {
 
 /** A request that is refused before connect has made a context for it. */
 function carrierOfRequest({ header, signal, contextValues }: UniversalServerRequest): Carrier {
+  const values = contextValues ?? createContextValues();
   return {
     header: (name) => header.get(name) ?? undefined,
-    peerAddress: (contextValues ?? createContextValues()).get(peerAddressKey),
+    peerAddress: values.get(peerAddressKey),
+    certified: values.get(certifiedPeerKey),
     signal,
     timeoutMs: () => undefined,
   };

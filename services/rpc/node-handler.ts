@@ -3,7 +3,8 @@ import { constants, type Http2ServerRequest, type Http2ServerResponse, type Serv
 import { type ConnectRouter, createConnectRouter, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import { peerAddressKey } from "./connect-routes.ts";
+import { certifiedPeerOf } from "./certified-peer.ts";
+import { certifiedPeerKey, peerAddressKey } from "./connect-routes.ts";
 import { FrameBody } from "./frame-stream.ts";
 import type { Log } from "./log.ts";
 
@@ -78,7 +79,9 @@ export function sendError(response: NodeResponse, status: number, code: string, 
 
 /** undefined if the authority is one that no URL can have. */
 function universalRequestOf(request: NodeRequest, response: NodeResponse): UniversalServerRequest | undefined {
-  const values = createContextValues().set(peerAddressKey, peerAddressOf(request));
+  const values = createContextValues()
+    .set(peerAddressKey, addressOf(request.socket))
+    .set(certifiedPeerKey, certifiedPeerOf(request.socket));
   try {
     return universalRequestFromNodeRequest(request, response, undefined, values);
   } catch {
@@ -102,10 +105,6 @@ export function endUnreadStream(stream: ServerHttp2Stream): void {
     // After the trailers, which Node sends in an immediate of its own.
     setImmediate(() => setImmediate(() => stream.close(constants.NGHTTP2_NO_ERROR)));
   });
-}
-
-function peerAddressOf(request: NodeRequest): string {
-  return addressOf(request.socket);
 }
 
 /** The peer's address, IPv4 as such; empty if the connection is gone. */

@@ -6,11 +6,13 @@ import { IchorError } from "../core/errors.ts";
 import { after, type Eventual } from "../core/eventual.ts";
 import type { TenantId } from "../core/ids.ts";
 import { parseTraceparent } from "../core/traceparent.ts";
+import type { CallerAccess } from "./access.ts";
 import { bearerCredential } from "./bearer-credential.ts";
 import type { Call, Carrier, FrameSink } from "./call.ts";
 import { CallLifetime } from "./call-lifetime.ts";
 import type { RecordCall, RpcSystem } from "./call-record.ts";
 import type { CallTrace, TraceCall } from "./call-trace.ts";
+import type { CertifiedPeer } from "./certified-peer.ts";
 import { deadlineExceeded, type Failure, failureOf } from "./error-boundary.ts";
 import type { StreamMethod, UnaryMethod } from "./method-registry.ts";
 
@@ -29,6 +31,11 @@ export interface PipelineDeps {
   readonly authenticate: (presentedCredential: string, clientAddress: string, holder: boolean) => Eventual<Caller>;
   /** Says where the client is: the peer, or for whom a trusted proxy asks; empty: unknown. */
   readonly clientAddress: (carrier: Carrier) => string;
+  /**
+   * Says for whom a client certificate stands that comes without a credential; undefined: for nobody. Throws
+   * CREDENTIAL_REFUSED if its key may not call now. Default: for nobody.
+   */
+  readonly authenticateCertified?: (peer: CertifiedPeer, clientAddress: string) => Eventual<Caller> | undefined;
   /** Says which tenant has this id or slug. Throws TENANT_NOT_FOUND. Asked only for callers that may leave theirs. */
   readonly resolveTenant: (idOrSlug: string) => Promise<TenantId>;
   /** Takes one use of the limits of the caller's key, if it has some. Throws RATE_LIMITED. */
@@ -119,7 +126,8 @@ interface Progress {
 
 /** The pipeline on its ports. */
 export function createPipeline(deps: PipelineDeps): Pipeline {
-  const { authenticate, clientAddress, resolveTenant, limitCaller, isDraining, record, traceCall, monotonicMs } = deps;
+  const { authenticate, authenticateCertified, clientAddress, resolveTenant, limitCaller } = deps;
+  const { isDraining, record, traceCall, monotonicMs } = deps;
   const timeoutMsMax = deps.callTimeoutMsMax ?? callTimeoutMsMax;
   const streamsMax = deps.openStreamsMax ?? openStreamsMax;
   let streams = 0;
@@ -207,8 +215,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   function authorize({ access }: Pick<Admitted, "access">, progress: Progress): Eventual<Screened> {
     const { carrier } = progress;
-    const presentedCredential = bearerCredential(carrier.header("authorization"));
-    return after(authenticate(presentedCredential, progress.clientAddress, "holder" in access), (caller) => {
+    return after(callerOf(access, progress), (caller) => {
       progress.caller = caller;
       return after(tenantOf(caller, carrier.header("ichor-tenant")), (tenantId) => {
         progress.tenantId = tenantId;
@@ -216,6 +223,19 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         return { caller, tenantId };
       });
     });
+  }
+
+  function callerOf(access: CallerAccess, { carrier, clientAddress }: Progress): Eventual<Caller> {
+    const authorization = carrier.header("authorization");
+    const certified = authorization === undefined ? byCertificate(access, carrier, clientAddress) : undefined;
+    return certified ?? authenticate(bearerCredential(authorization), clientAddress, "holder" in access);
+  }
+
+  /** A page in a browser sends the certificate without having it: what comes from one must show a credential. */
+  function byCertificate(access: CallerAccess, carrier: Carrier, clientAddress: string): Eventual<Caller> | undefined {
+    const { certified } = carrier;
+    if (certified === undefined || "holder" in access || carrier.header("origin") !== undefined) return undefined;
+    return authenticateCertified?.(certified, clientAddress);
   }
 
   function tenantOf(caller: Caller, ichorTenant: string | undefined): Eventual<TenantId> {

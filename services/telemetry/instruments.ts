@@ -168,6 +168,12 @@ export const instruments = {
     help: "Reloads of the configuration; `ichor.outcome`: ok or failed, which changed nothing.",
     attributes: ["ichor.outcome"],
   },
+  "ichor.tls.certificate.expiry": {
+    kind: "gauge",
+    unit: "s",
+    help: "When the listener's certificate ends, in Unix time; no value without TLS.",
+    attributes: [],
+  },
   "process.cpu.time": {
     kind: "counter",
     unit: "s",

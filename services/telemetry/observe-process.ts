@@ -5,9 +5,16 @@ import { Metrics } from "./metrics.ts";
 /** How often the event loop's delay is sampled, in ms. */
 const sampleMs = 20;
 
-/** Lets a provider of metrics, if there is one, read what the process takes, until that is closed. */
-export function observeProcess(provider: MeterProvider | undefined): { close(): void } {
-  if (provider === undefined) return { close() {} };
+/** What is measured of a process, until it is closed. */
+export interface ProcessMetrics {
+  /** Also when its certificate ends, in s since the epoch; undefined: it has none. */
+  observeCertificate(end: () => number | undefined): void;
+  close(): void;
+}
+
+/** Lets a provider of metrics, if there is one, read what the process takes. */
+export function observeProcess(provider: MeterProvider | undefined): ProcessMetrics {
+  if (provider === undefined) return { observeCertificate() {}, close() {} };
   const metrics = new Metrics(provider);
   metrics.observe("process.cpu.time", { "cpu.mode": "user" }, () => process.cpuUsage().user / 1e6);
   metrics.observe("process.cpu.time", { "cpu.mode": "system" }, () => process.cpuUsage().system / 1e6);
@@ -31,6 +38,7 @@ export function observeProcess(provider: MeterProvider | undefined): { close(): 
     return max;
   });
   return {
+    observeCertificate: (end) => metrics.observe("ichor.tls.certificate.expiry", {}, end),
     close() {
       metrics.close();
       delay.disable();

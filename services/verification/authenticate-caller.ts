@@ -143,7 +143,8 @@ async function tokenCaller(
   );
 }
 
-function callerOf(
+/** What is known of a caller, once it is authentic and cleared. */
+export function callerOf(
   tenant: Tenant,
   scopes: readonly string[],
   kind: Caller["kind"],
@@ -162,7 +163,8 @@ function callerOf(
   };
 }
 
-function demandOnCaller({ issuer }: VerificationDeps, tenant: Tenant, clientAddress: string): Demand {
+/** What is asked of whoever calls Ichor itself, from an address; empty: unknown. */
+export function demandOnCaller({ issuer }: VerificationDeps, tenant: Tenant, clientAddress: string): Demand {
   return {
     requiredScopes: [],
     audience: issuerOf(issuer(), tenant),
@@ -177,6 +179,7 @@ async function tenantOf({ records }: VerificationDeps, id: Tenant["id"] | undefi
   return tenant;
 }
 
-function refused(): IchorError {
+/** The one refusal, whatever check failed. */
+export function refused(): IchorError {
   return new IchorError("CREDENTIAL_REFUSED", "the credential is not valid");
 }
