@@ -155,6 +155,7 @@ export const instruments = {
     unit: "1",
     help: "Whether hints of other servers can be heard; no value if none are configured.",
     attributes: [],
+    across: "least",
   },
   "ichor.periodic.runs": {
     kind: "counter",
@@ -173,6 +174,7 @@ export const instruments = {
     unit: "s",
     help: "When the listener's certificate ends, in Unix time; no value without TLS.",
     attributes: [],
+    across: "least",
   },
   "process.cpu.time": {
     kind: "counter",
