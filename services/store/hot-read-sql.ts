@@ -1,7 +1,7 @@
 // The statements of the hot reads, as SQLite and PostgreSQL read them but for the parameters.
 
-// One statement, so that the key and its versions are of one moment.
-export const keySql = `
+// One statement, so that a key and its versions are of one moment.
+const keysSelect = `
   SELECT k.id, k.tenant_id AS "tenantId", k.name, k.owner_id AS "ownerId", k.scopes, k.metadata, k.labels, k.state,
     k.visibility, k.kind, k.prefix, k.create_time_ms AS "createTimeMs", k.update_time_ms AS "updateTimeMs",
     k.expire_time_ms AS "expireTimeMs", k.allowed_cidrs AS "allowedCidrs", k.constraints,
@@ -11,9 +11,13 @@ export const keySql = `
     v.number AS "versionNumber", v.digest AS "versionDigest", v.pepper_id AS "versionPepperId",
     v.create_time_ms AS "versionCreateTimeMs", v.grace_end_time_ms AS "versionGraceEndTimeMs",
     v.last_used_time_ms AS "versionLastUsedTimeMs", v.use_count AS "versionUseCount"
-  FROM api_key k JOIN secret_version v ON v.key_id = k.id
-  WHERE k.id = ?
-  ORDER BY v.number DESC`;
+  FROM api_key k JOIN secret_version v ON v.key_id = k.id`;
+
+/** Rows of a key, one per version, the newest first. */
+export const keySql = `${keysSelect} WHERE k.id = ? ORDER BY v.number DESC`;
+
+/** The same of several keys, whose ids stand between the two parts; the rows of each key are in order. */
+export const keysSqlParts = [`${keysSelect} WHERE k.id IN (`, ") ORDER BY v.number DESC"] as const;
 
 /** For one digest, as there are few live peppers to look under. */
 export const digestSql = `SELECT key_id AS "keyId", digest FROM secret_version WHERE tenant_id = ? AND digest = ?`;

@@ -1,4 +1,4 @@
-import type { Prisma } from "../../gen/prisma/sqlite/client.ts";
+import { Prisma } from "../../gen/prisma/sqlite/client.ts";
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
@@ -6,6 +6,7 @@ import { rootScope } from "../core/scopes.ts";
 import { defaultTenantSlug, type Tenant } from "../core/tenant.ts";
 import type { ExpiryStore } from "./expiry-port.ts";
 import { headRowId, requiredHead } from "./head-row.ts";
+import { keysSqlParts } from "./hot-read-sql.ts";
 import type {
   IdempotencyKey,
   IdempotencyRecord,
@@ -20,7 +21,15 @@ import { answering } from "./prisma-errors.ts";
 import { PrismaExpiry } from "./prisma-expiry.ts";
 import { scanKeys } from "./prisma-key-scan.ts";
 import { PrismaTokens } from "./prisma-tokens.ts";
-import { changeRowsOf, idempotencyRecordOf, keyOf, ownBytes, sealedSecretOf, tenantOf } from "./rows.ts";
+import {
+  changeRowsOf,
+  idempotencyRecordOf,
+  type KeyWithVersionRow,
+  keysOfRows,
+  ownBytes,
+  sealedSecretOf,
+  tenantOf,
+} from "./rows.ts";
 
 /** What reads and writes go through: the client, or one of its transactions. */
 export type Db = Prisma.TransactionClient;
@@ -87,17 +96,11 @@ export abstract class PrismaReads implements StoreReads {
 
   getKeys(ids: readonly KeyId[]): Promise<readonly ApiKey[]> {
     return answering(async () => {
-      const rows = await inChunks(ids, (chunk) => this.db.apiKey.findMany({ where: { id: { in: chunk } } }));
-      const versions = await inChunks(ids, (chunk) =>
-        this.db.secretVersion.findMany({
-          where: { keyId: { in: chunk } },
-          orderBy: [{ keyId: "asc" }, { number: "desc" }],
-        }),
+      const rows = await inChunks(ids, (chunk) =>
+        this.db.$queryRaw<KeyWithVersionRow[]>(Prisma.sql(keysSqlParts, Prisma.join(chunk))),
       );
-      const versionsOf = grouped(versions);
-      const keys = new Map(rows.map((row) => [row.id, keyOf(row, versionsOf.get(row.id) ?? [])]));
-      // Without a secret: deleted between the two reads.
-      return ids.flatMap((id) => keys.get(id) ?? []).filter(({ secretVersions }) => secretVersions.length > 0);
+      const keys = keysOfRows(rows);
+      return ids.flatMap((id) => keys.get(id) ?? []);
     });
   }
 
@@ -222,16 +225,6 @@ export async function inChunks<T, R>(
     found.push(...(await ask(items.slice(start, start + chunkMax))));
   }
   return found;
-}
-
-function grouped<R extends { readonly keyId: string }>(rows: readonly R[]): ReadonlyMap<string, readonly R[]> {
-  const groups = new Map<string, R[]>();
-  for (const row of rows) {
-    const group = groups.get(row.keyId);
-    if (group === undefined) groups.set(row.keyId, [row]);
-    else group.push(row);
-  }
-  return groups;
 }
 
 function optional<R, T>(convert: (row: R) => T, row: R | null): T | undefined {

@@ -76,8 +76,19 @@ export function keyOfRows(rows: readonly KeyWithVersionRow[]): ApiKey | undefine
   return keyOf(row, versions);
 }
 
+/** Gives the keys of rows as `keyOfRows` takes them, in any order but for those of each key. */
+export function keysOfRows(rows: readonly KeyWithVersionRow[]): ReadonlyMap<string, ApiKey> {
+  const groups = new Map<string, KeyWithVersionRow[]>();
+  for (const row of rows) {
+    const group = groups.get(row.id);
+    if (group === undefined) groups.set(row.id, [row]);
+    else group.push(row);
+  }
+  return new Map([...groups].flatMap(([id, group]) => [[id, keyOfRows(group) as ApiKey]]));
+}
+
 /** Gives the key of a row and its versions' rows, newest first. */
-export function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKey {
+function keyOf(row: KeyRow, versions: readonly SecretVersionRow[]): ApiKey {
   return {
     id: row.id as KeyId,
     tenantId: row.tenantId as TenantId,
