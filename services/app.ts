@@ -51,6 +51,7 @@ import { traceCalls, traceSteps } from "./telemetry/trace-calls.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
 import { authenticateCertified } from "./verification/authenticate-certified.ts";
 import { limitCaller } from "./verification/limit-caller.ts";
+import { NoticeRecorder } from "./verification/notice-recorder.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
 import { RecordCache } from "./verification/record-cache.ts";
 import { UseRecorder } from "./verification/use-recorder.ts";
@@ -181,6 +182,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       getTenant: async (id: TenantId) => (await records.tenant(id, false)).value,
       getTenantBySlug: (slug: string) => store.getTenantBySlug(slug),
     };
+    const notices = new NoticeRecorder({ store, homeId: home.id, now, jitter: Math.random, schedule, log });
     observeApp(metrics, { store, wakeUps, tail, records, use, hub: stream.hub, limits });
     const logged = logCalls(log);
     const measured = measureCalls(metrics);
@@ -195,7 +197,9 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
         logged(call);
         measured(call);
         // Each call once, whether it was authenticated more than once or not.
-        const { caller, clientAddress } = call;
+        const { caller, clientAddress, failure, method, tenantId = caller?.tenantId } = call;
+        if (failure !== undefined)
+          notices.refused({ method, reason: failure.reason, clientAddress, tenantId, keyId: caller?.keyId });
         if (caller?.secretVersion !== undefined) use.record(caller.keyId, caller.secretVersion, clientAddress);
       },
       ...(tracerProvider && { traceCall: traceCalls(tracerProvider) }),
@@ -211,10 +215,13 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const offered = [
       adminService({ ...shared, ...stream, events, checkpointKeys, freshness: tail }),
       selfService(shared),
-      derivationService({ ...shared, ...stream, records, freshness: tail, countDerived: countDerived(metrics) }),
+      derivationService({
+        ...{ ...shared, ...stream, records, freshness: tail, countDerived: countDerived(metrics) },
+        noteDerived: (...token) => notices.derived(...token),
+      }),
     ];
     const periodicWork = startPeriodicWork({
-      ...{ store, keyring, masterKeys, random, now, monotonicMs },
+      ...{ store, keyring, masterKeys, expiryLeadsMs: config.expiryLeadsMs, random, now, monotonicMs },
       schedule,
       periodic,
       onRun,
@@ -242,6 +249,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       store,
       flushUse: () => use.flush(),
       async tend() {
+        await notices.flush();
         await periodicWork.run();
         await stream.tend();
       },
@@ -255,6 +263,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
         await periodicWork.stop();
         await stream.stop();
         await use.stop();
+        await notices.stop();
         await wakeUps.close();
         limits.close();
         await tail.stop();

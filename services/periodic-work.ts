@@ -1,4 +1,5 @@
 import { type OnRun, type Periodic, type startPeriodic, tendIntervalMs } from "./changes/periodic.ts";
+import { tendExpiry } from "./changes/tend-expiry.ts";
 import type { Keyring } from "./keyring/keyring.ts";
 import type { MasterKeys } from "./keyring/master-key.ts";
 import { tendCheckpoints } from "./keyring/tend-checkpoints.ts";
@@ -13,6 +14,8 @@ export interface PeriodicWorkDeps {
   readonly store: Store;
   readonly keyring: Keyring;
   readonly masterKeys: MasterKeys;
+  /** How long before their end keys are told, in ms. */
+  readonly expiryLeadsMs: readonly number[];
   /** Random bytes of a cryptographic source. */
   readonly random: (size: number) => Uint8Array;
   /** Ms since the epoch. */
@@ -28,7 +31,7 @@ export interface PeriodicWorkDeps {
 
 /** Starts what is due by the clock, of keys and of what calls leave behind. Every server does it; see ARCHITECTURE.md. */
 export function startPeriodicWork(deps: PeriodicWorkDeps): Periodic {
-  const { store, keyring, masterKeys, random, now, monotonicMs, schedule, periodic, onRun, log } = deps;
+  const { store, keyring, masterKeys, expiryLeadsMs, random, now, monotonicMs, schedule, periodic, onRun, log } = deps;
   const rest = (ms: number) => new Promise<void>((resolve) => void schedule(resolve, ms));
   const start = (what: string, intervalMs: number, work: (goOn: () => boolean) => Promise<void>) =>
     periodic(work, { what, intervalMs, schedule, onRun, log });
@@ -38,6 +41,7 @@ export function startPeriodicWork(deps: PeriodicWorkDeps): Periodic {
     start("idempotency records", tendIntervalMs, async (goOn) => {
       while (goOn() && (await store.tendIdempotencyRecords(now(), recordsOfStep)) > 0);
     }),
+    start("expiry events", tendIntervalMs, (goOn) => tendExpiry({ store, leadsMs: expiryLeadsMs, now }, goOn)),
     start("audit checkpoints", tendIntervalMs, () => tendCheckpoints({ store, masterKeys, random, now, log })),
   ];
   return {

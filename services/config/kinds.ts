@@ -73,6 +73,17 @@ function numberKind(type: "number" | "integer", min: number, max: number): Kind<
   };
 }
 
+/** A span of whole days or hours, as `7d` or `12h`, up to 365 days; gives ms. */
+export const dayOrHourSpan: Kind<number> = textKind(
+  (text) => {
+    const match = /^([1-9]\d{0,3})([dh])$/.exec(text);
+    const hours = Number(match?.[1]) * (match?.[2] === "d" ? 24 : 1);
+    if (!(hours <= 365 * 24)) throw new RangeError("must be a span as 7d or 12h, up to 365d");
+    return hours * 3_600_000;
+  },
+  { pattern: "^[1-9][0-9]{0,3}[dh]$" },
+);
+
 /** Up to `itemsMax` values: in the environment with commas between them, in the file a list. */
 export function listOf<T>(kind: Kind<T>, itemsMax: number): Kind<readonly T[]> {
   const bounded = (items: readonly unknown[]): void => {

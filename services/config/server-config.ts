@@ -19,6 +19,8 @@ export interface ServerConfig {
   /** May hold a password; undefined: none. */
   readonly redisUrl: string | undefined;
   readonly wakeUps: boolean;
+  /** How long before their end keys are told, in ms. */
+  readonly expiryLeadsMs: readonly number[];
   readonly masterKeyFile: string;
   /** Whether a missing master key file is made at the first start: only if its place wasn't chosen. */
   readonly makeMasterKey: boolean;
@@ -48,6 +50,9 @@ export interface ServerConfig {
   readonly given: Given<typeof serverSettings>;
 }
 
+const dayMs = 86_400_000;
+const expiryLeadsMsDefault = [7 * dayMs, dayMs];
+
 /** Reads the server's configuration: the environment over the file that it names. Rejects with ConfigError. */
 export async function readServerConfig(env: Environment): Promise<ServerConfig> {
   const path = env[configFileVariable];
@@ -75,6 +80,7 @@ export function loadServerConfig(env: Environment, file?: ConfigFile): ServerCon
     databaseUrl,
     redisUrl: given.redisUrl,
     wakeUps: given.wakeUps ?? true,
+    expiryLeadsMs: given.expiryLeads ?? expiryLeadsMsDefault,
     masterKeyFile: resolve(masterKeyFile ?? resolve(dataDir, "master.key")),
     makeMasterKey: masterKeyFile === undefined,
     migrate: given.migrate ?? true,

@@ -4,6 +4,7 @@ import {
   baseUrl,
   certificateKey,
   databaseUrl,
+  dayOrHourSpan,
   integerBetween,
   type Kind,
   listenAddress,
@@ -94,6 +95,11 @@ export const serverSettings = {
     "none",
     "Origins of web pages that may call, as `https://app.example.com`.",
     { reload: true },
+  ),
+  expiryLeads: setting(
+    listOf(dayOrHourSpan, 4),
+    "7d, 1d",
+    "How long before its end the audit trail tells of a key (`ApiKeyExpiring`), once each; spans of days or hours.",
   ),
   logLevel: setting(oneOf(logLevels), "info", `One of ${logLevels.join(", ")}.`, { reload: true }),
   metricsListen: setting(

@@ -1,5 +1,6 @@
 import type { SubscriptionLedger } from "../changes/subscription-ledger.ts";
 import type { TokenFormat } from "../core/api-key.ts";
+import type { KeyId, TenantId, TokenId } from "../core/ids.ts";
 import type { Keyring } from "../keyring/keyring.ts";
 import type { Freshness, KeyRecords } from "../verification/records.ts";
 import type { CountVerification, VerifyPresented } from "../verification/verify-presented.ts";
@@ -17,6 +18,8 @@ export interface DerivationDeps {
   readonly verifyPresented: VerifyPresented;
   readonly countVerification: CountVerification;
   readonly countDerived: (format: TokenFormat) => void;
+  /** Counts a token for the audit trail. */
+  readonly noteDerived: (tenantId: TenantId, keyId: KeyId, tokenId: TokenId) => void;
   /** Base URL of the issuer. */
   readonly issuer: () => string;
   /** Random bytes of a cryptographic source. */

@@ -99,6 +99,7 @@ async function derive(deps: DerivationDeps, draft: TokenDraft, parent: Parent, c
   const { customClaims } = draft;
   const made = await makeToken(deps, { format: draft.format, tenant, issuer, parent, grant, customClaims, nowMs });
   deps.countDerived(draft.format);
+  deps.noteDerived(tenant.id, key.id, made.tokenId);
   return {
     ...made,
     format: tokenFormatToProto[draft.format],

@@ -4,7 +4,7 @@ import type { Constraints } from "../core/constraints.ts";
 import { credentialBytesMax } from "../core/credential.ts";
 import type { TokenGrant } from "../core/derived-token.ts";
 import { FieldViolations } from "../core/field-violations.ts";
-import { newId } from "../core/ids.ts";
+import { newId, type TokenId } from "../core/ids.ts";
 import { buildClaims } from "../core/jwt/claims.ts";
 import { signJwt } from "../core/jwt/sign.ts";
 import { currentVersion } from "../core/key-life.ts";
@@ -35,7 +35,7 @@ export interface TokenOrder {
 export async function makeToken(
   { keyring, random }: Pick<DerivationDeps, "keyring" | "random">,
   order: TokenOrder,
-): Promise<{ readonly token: string; readonly tokenId: string }> {
+): Promise<{ readonly token: string; readonly tokenId: TokenId }> {
   const { parent, grant, nowMs } = order;
   if (parent.token !== undefined && parent.macaroonText !== undefined)
     return { token: narrow(parent.macaroonText, parent.token.grant, grant), tokenId: parent.token.tokenId };

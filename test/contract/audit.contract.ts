@@ -3,6 +3,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AuditFaultKind, VerifyAuditChainRequestSchema } from "../../gen/ichor/v1/audit_pb.ts";
 import { verifiedRevisionsMax, verifyAuditChain } from "../../services/admin/verify-audit-chain.ts";
+import type { ApiKey } from "../../services/core/api-key.ts";
 import { parseAuditFilter } from "../../services/core/audit/audit-filter.ts";
 import type { TenantId } from "../../services/core/ids.ts";
 import { loadCheckpointKeys } from "../../services/keyring/checkpoint-keys.ts";
@@ -209,6 +210,29 @@ export function auditContract(open: OpenTestStore): void {
       const { hits } = await store.audit.scanEvents(query, undefined, 1);
       expect(hits).toEqual([{ ...audit, revision, id: expect.stringMatching(/^evt_/), timeMs: expect.any(Number) }]);
       expect(await faultOf()).toBeUndefined();
+    });
+
+    it("goes over keys in the order of their ends, and moves a cursor once from each place", async () => {
+      const key = (expireTimeMs: number, changes = {}) => sampleKey(tenantId, { expireTimeMs, ...changes });
+      const base = sampleKey(tenantId).createTimeMs;
+      const [a, b] = [key(base + 2_000), key(base + 2_000)].sort((x, y) => (x.id < y.id ? -1 : 1)) as [ApiKey, ApiKey];
+      const [first, last] = [key(base + 1_000), key(base + 3_000)];
+      const young = key(base + 2_500, { createTimeMs: base + 1_600 });
+      await store.mutate(inserting(last, b, a, first, young, key(base + 2_000, { state: "REVOKED" })));
+      const { expiry } = store;
+      const from = { expireTimeMs: base + 1_000, keyId: "" } as const;
+      const ids = async (...args: Parameters<typeof expiry.expiringKeys>) =>
+        (await expiry.expiringKeys(...args)).map(({ id }) => id);
+      expect(await ids(from, base + 2_000, 900, 10)).toEqual([first.id, a.id, b.id]);
+      expect(await ids({ expireTimeMs: base + 2_000, keyId: a.id }, base + 3_000, 900, 10)).toEqual([b.id, last.id]);
+      expect(await ids(from, base + 3_000, 0, 4)).toEqual([first.id, a.id, b.id, young.id]);
+      expect(await expiry.expiryCursor(900)).toBeUndefined();
+      expect(await expiry.moveExpiryCursor(900, undefined, from)).toBe(true);
+      expect(await expiry.moveExpiryCursor(900, undefined, from)).toBe(false);
+      const next = { expireTimeMs: base + 1_000, keyId: first.id };
+      const moves = await Promise.all([1, 2, 3].map(() => expiry.moveExpiryCursor(900, from, next)));
+      expect(moves.filter(Boolean)).toHaveLength(1);
+      expect(await expiry.expiryCursor(900)).toEqual(next);
     });
 
     function headTo(revision: number): readonly string[] {
