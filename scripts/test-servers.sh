@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides what some tests need: PostgreSQL, MariaDB, Redis, Python's gRPC packages, PyJWT and pymacaroons.
+# Provides what some tests need: PostgreSQL, MariaDB, Redis, Python's gRPC packages, PyJWT and pymacaroons, promtool.
 #
 #   eval "$(scripts/test-servers.sh start)"   # prints export lines on stdout, everything else on stderr
 #   npm test
@@ -36,6 +36,7 @@ start() {
   provide redis REDIS Redis
   provide_python
   provide_python_tokens
+  provide_promtool
   [[ $missing == no ]]
 }
 
@@ -78,6 +79,15 @@ provide_python_tokens() {
     echo "export ICHOR_TEST_PYTHON_TOKENS=/usr/bin/python3"
   else
     say "PyJWT or pymacaroons is missing"
+    missing=yes
+  fi
+}
+
+provide_promtool() {
+  if has promtool; then
+    echo "export ICHOR_TEST_PROMTOOL=promtool"
+  else
+    say "promtool is missing"
     missing=yes
   fi
 }
@@ -163,6 +173,7 @@ install_missing() {
   find_server redis >/dev/null || has redis-server || packages+=(redis-server)
   python_is_complete || packages+=(python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc libprotobuf-dev)
   python_has_token_libraries || packages+=(python3-jwt python3-cryptography python3-pymacaroons)
+  has promtool || packages+=(prometheus)
   [[ ${#packages[@]} -gt 0 ]] || return
   if [[ $EUID != 0 ]] || ! has apt-get; then
     say "to be installed by hand: ${packages[*]}"
@@ -254,6 +265,7 @@ status() {
   done
   if python_is_complete; then echo "python: /usr/bin/python3"; else echo "python: incomplete"; fi
   if python_has_token_libraries; then echo "python for tokens: /usr/bin/python3"; else echo "python for tokens: incomplete"; fi
+  if has promtool; then echo "promtool: $(command -v promtool)"; else echo "promtool: none"; fi
 }
 
 record_url() { echo "$2" >"$state/$1.url"; }

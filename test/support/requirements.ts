@@ -4,11 +4,11 @@ import { describe, it } from "vitest";
 import { shared } from "./shared.ts";
 
 /** What some suites need and a machine may lack. */
-export type RequirementName = "postgres" | "mariadb" | "redis" | "python" | "python-tokens";
+export type RequirementName = "postgres" | "mariadb" | "redis" | "python" | "python-tokens" | "promtool";
 
 export interface Requirement {
   /**
-   * A suite that gets the server's URL (for python: the path of an interpreter with grpc and protobuf; for python-tokens: with PyJWT and pymacaroons).
+   * A suite that gets the server's URL (for python: the path of an interpreter with grpc and protobuf; for python-tokens: with PyJWT and pymacaroons; for promtool: its path).
    * Where the requirement is absent the suite is reported as not run; if ICHOR_TEST_REQUIRE names it, it fails.
    */
   describe(title: string, suite: (value: string) => void): void;
@@ -42,6 +42,7 @@ const probes: Record<RequirementName, () => Promise<Finding>> = {
   redis: async () => fromEnvironment("ICHOR_TEST_REDIS_URL") ?? { hint: "set ICHOR_TEST_REDIS_URL" },
   python: async () => fromEnvironment("ICHOR_TEST_PYTHON") ?? installedPython(),
   "python-tokens": async () => fromEnvironment("ICHOR_TEST_PYTHON_TOKENS") ?? pythonWithTokenLibraries(),
+  promtool: async () => fromEnvironment("ICHOR_TEST_PROMTOOL") ?? installedPromtool(),
 };
 
 function fromEnvironment(variable: string): Finding | undefined {
@@ -81,6 +82,15 @@ function pythonWithTokenLibraries(): Finding {
     }
   }
   return { hint: "set ICHOR_TEST_PYTHON_TOKENS to an interpreter with PyJWT, cryptography and pymacaroons" };
+}
+
+function installedPromtool(): Finding {
+  try {
+    execFileSync("promtool", ["--version"], { stdio: "ignore" });
+    return { value: "promtool" };
+  } catch {
+    return { hint: "set ICHOR_TEST_PROMTOOL to Prometheus' promtool" };
+  }
 }
 
 function isRequired(name: RequirementName): boolean {
