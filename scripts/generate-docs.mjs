@@ -41,7 +41,7 @@ async function readSettings(root) {
   }
 }
 
-function configurationPage({ serverSettings, clientSettings, variableOf, configFileVariable }) {
+function configurationPage({ serverSettings, clientSettings, variableOf, configFileVariable, profileVariable }) {
   return `${generatedFrom("services/config/settings.ts")}
 # Configuration
 
@@ -52,24 +52,25 @@ faults are listed at once. What a reload (SIGHUP) puts into effect is marked; th
 
 ## \`ichor serve\`, and commands that open the store
 
-${settingsTable(serverSettings, variableOf, true)}
+${settingsTable(serverSettings, variableOf)}
 
 ## Client commands (\`ichor keys …\`)
 
-From the environment only.
+In the environment or in a profile, a YAML file; the environment rules. \`--profile\` or \`${profileVariable}\` names it: a path,
+or \`NAME\` for \`~/.config/ichor/NAME.yaml\`. A profile has no \`credential\`: it names the file.
 
-${settingsTable(clientSettings, variableOf, false)}
+${settingsTable(clientSettings, variableOf)}
 `;
 }
 
-function settingsTable(settings, variableOf, inFile) {
+function settingsTable(settings, variableOf) {
   const rows = Object.entries(settings).map(([name, { variable, fallback, description, reload }]) => [
-    ...(inFile ? [`\`${name}\``] : []),
+    `\`${name}\``,
     `\`${variableOf(name, { variable })}\``,
     /^[\w.:/-]+$/.test(fallback) && fallback !== "none" ? `\`${fallback}\`` : fallback,
     reload ? `${description} **Reload.**` : description,
   ]);
-  return table([...(inFile ? ["in the file"] : []), "variable", "default", "meaning"], rows);
+  return table(["in the file", "variable", "default", "meaning"], rows);
 }
 
 function apiPage(files) {

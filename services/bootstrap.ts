@@ -1,10 +1,7 @@
 import { join } from "node:path";
 import type { ApiKey } from "./core/api-key.ts";
 import { keyDigest } from "./core/change-chain.ts";
-import { formatIssuedKey } from "./core/credential.ts";
-import { issuedDigest } from "./core/digest.ts";
 import { newId } from "./core/ids.ts";
-import { rootScope } from "./core/scopes.ts";
 import { defaultTenantSettings, defaultTenantSlug, type Tenant } from "./core/tenant.ts";
 import { replaceFileDurably } from "./durable-file.ts";
 import { checkpointKeyMade, newCheckpointKey } from "./keyring/checkpoint-keys.ts";
@@ -12,6 +9,7 @@ import { createMacaroonMaster } from "./keyring/macaroon-masters.ts";
 import type { MasterKeys } from "./keyring/master-key.ts";
 import { createPepper, pepperPurpose } from "./keyring/peppers.ts";
 import { firstSigningKeys, insertSigningKeys } from "./keyring/signing-keys.ts";
+import { newRootKey, writeRootKey } from "./root-key.ts";
 import type { StoreDeps } from "./store/deps.ts";
 import type { SealedSecret, Store } from "./store/port.ts";
 import { StoreStartError } from "./store/start-error.ts";
@@ -62,19 +60,13 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
     updateTimeMs: nowMs,
   };
   const { pepper, row } = createPepper(masterKeys, nowMs, random);
-  const secret = random(32);
-  const root = rootKey(tenant, newId("key", nowMs, random(10)), nowMs);
-  const digest = issuedDigest(pepper, tenant.id, root.id, secret);
+  const root = newRootKey(tenant, pepper, nowMs, random);
   const master = createMacaroonMaster(masterKeys, nowMs, random);
   const checkpointKey = newCheckpointKey(masterKeys, nowMs, random);
   const signingKeys = await firstSigningKeys({ masterKeys, random, now: clock.now }, tenant);
   const { result: made } = await store.mutate(async (tx, revision) => {
     if ((await tx.getTenantBySlug(defaultTenantSlug)) !== undefined) return { result: false, unchanged: true };
-    const key: ApiKey = {
-      ...root,
-      revision,
-      secretVersions: [{ number: 1, digest, pepperId: pepper.id, createTimeMs: nowMs }],
-    };
+    const key: ApiKey = { ...root.key, revision };
     await tx.insertTenant(tenant);
     await tx.insertSealedSecret(row);
     await tx.insertSealedSecret(master);
@@ -83,7 +75,7 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
     await tx.insertKey(key);
     // Last, under the lock of the head row: what another process made in the meantime isn't replaced. Should the commit
     // fail, the next first start replaces the file.
-    writeRootKey(rootKeyFile, formatIssuedKey(root.prefix, root.id, secret));
+    writeRootKey(rootKeyFile, root.credential, replaceFileDurably);
     return {
       result: true,
       change: { kind: "tenant", tenantId: tenant.id, event: "created" },
@@ -98,40 +90,8 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
     };
   });
   if (!made) return;
-  log.info({ keyId: root.id, file: rootKeyFile }, "first start: the root credential was written");
+  log.info({ keyId: root.key.id, file: rootKeyFile }, "first start: the root credential was written");
   log.info({ kid: checkpointKey.key.kid }, checkpointKeyMade);
-}
-
-function rootKey(tenant: Tenant, id: ApiKey["id"], nowMs: number): Omit<ApiKey, "revision" | "secretVersions"> {
-  const [prefix = ""] = tenant.settings.secretPrefixes;
-  return {
-    id,
-    tenantId: tenant.id,
-    name: "root",
-    ownerId: "",
-    scopes: [rootScope],
-    labels: {},
-    state: "ACTIVE",
-    visibility: "SECRET",
-    kind: "ISSUED_KEY",
-    prefix,
-    createTimeMs: nowMs,
-    updateTimeMs: nowMs,
-    allowedCidrs: [],
-    constraints: {},
-    tokenEpoch: 0,
-  };
-}
-
-function writeRootKey(path: string, credential: string): void {
-  try {
-    replaceFileDurably(path, `${credential}\n`);
-  } catch (cause) {
-    throw new StoreStartError(
-      `the root credential can't be written to ${path}: ${cause instanceof Error ? cause.message : cause}`,
-      { cause },
-    );
-  }
 }
 
 function idsOf(secrets: readonly SealedSecret[]): string {

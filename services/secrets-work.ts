@@ -1,8 +1,10 @@
+import type { KeyId } from "./core/ids.ts";
 import { loadMasterKeys, type MasterKeys } from "./keyring/master-key.ts";
 import { addPepper, type Retirement, retirePepper } from "./keyring/pepper-rotation.ts";
 import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
 import { type SecretsStatus, secretsStatus } from "./keyring/secrets-status.ts";
 import { rotateCheckpointKey } from "./keyring/tend-checkpoints.ts";
+import { makeRootCredential } from "./root-key.ts";
 import type { Store } from "./store/port.ts";
 import { withStore } from "./store/with-store.ts";
 
@@ -33,6 +35,9 @@ export function secretsWork({ databaseUrl, masterKeyFile }: SecretsWorkPlace, { 
     /** Puts another key in the place of the one that signs audit checkpoints; gives its thumbprint. */
     rotateCheckpointKey: (): Promise<string> =>
       open((store, masterKeys) => rotateCheckpointKey({ store, masterKeys, random, now, log: { info() {} } })),
+    /** Makes another root credential and writes it to a new file; see root-key.ts. */
+    newRootCredential: (file: string): Promise<KeyId> =>
+      open((store, masterKeys) => makeRootCredential(store, masterKeys, file, { now, random })),
     status: (): Promise<SecretsStatus> => open((store, masterKeys) => secretsStatus(store, masterKeys, now())),
     /** Gives the new pepper's id. */
     addPepper: (): Promise<string> => open((store, masterKeys) => addPepper({ store, now }, masterKeys, random)),

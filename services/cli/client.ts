@@ -7,7 +7,7 @@ import type { CliIo } from "./io.ts";
 
 /** A client of a service with the credential, server and tenant of the environment. */
 export function serviceClient<S extends DescService>(service: S, io: CliIo): Client<S> {
-  const { url, credential, tenant } = loadClientConfig(io.env);
+  const { url, credential, tenant } = loadClientConfig(io.env, io.profile);
   const identify: Interceptor = (next) => (request) => {
     request.header.set("authorization", `Bearer ${credential}`);
     if (tenant !== undefined) request.header.set("ichor-tenant", tenant);

@@ -1,9 +1,12 @@
 import { readFileSync } from "node:fs";
 import type { Environment } from "../config/collect.ts";
+import type { ConfigFile } from "../config/config-file.ts";
 
 /** What a command may touch of the process. */
 export interface CliIo {
   readonly env: Environment;
+  /** The profile of client commands, if one is named. */
+  readonly profile?: ConfigFile | undefined;
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;
   readonly stdin: NodeJS.ReadableStream;

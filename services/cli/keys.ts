@@ -103,10 +103,16 @@ export function addKeysCommands(program: Command, io: CliIo): Command {
     .argument("<key-id>")
     .option("--reason <reason>", "why, as key_compromise", "unspecified")
     .option("--comment <text>", "for people")
-    .action(async (keyId: string, options) => {
+    .option("--wait <span>", "until all servers and verifiers have applied it, at most 30s", parseSpan)
+    .action(async (keyId: string, { comment, wait, ...options }) => {
       const reason = parseReason(options.reason);
-      const response = await adminClient(io).revokeApiKey({ keyId, reason, comment: options.comment });
-      print(RevokeApiKeyResponseSchema, response, keyLines(response.apiKey));
+      const response = await adminClient(io).revokeApiKey({ keyId, reason, comment, wait });
+      const { appliedEverywhere, laggards } = response;
+      const applied = appliedEverywhere ? "everywhere" : `not seen everywhere: ${laggards.join(" ")}`;
+      print(RevokeApiKeyResponseSchema, response, [
+        ...keyLines(response.apiKey),
+        ...(wait === undefined ? [] : [`applied     ${applied}`]),
+      ]);
     });
   addStateCommands(keys, io, print);
   return keys;

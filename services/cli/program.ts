@@ -1,17 +1,24 @@
 import { Command, CommanderError } from "commander";
+import { profilePath } from "../config/client-config.ts";
 import { ConfigError } from "../config/config-error.ts";
-import { configFileVariable } from "../config/settings.ts";
+import { readConfigFile } from "../config/config-file.ts";
+import { configFileVariable, profileVariable } from "../config/settings.ts";
 import { buildId, version } from "../version.ts";
+import { addAudienceKeysCommands } from "./audience-keys.ts";
 import { addAuditCommands } from "./audit.ts";
 import { describeCallError, isCallError } from "./call-error.ts";
+import { addCompletionCommand } from "./completion.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { addKeysCommands } from "./keys.ts";
 import { addManyKeysCommands } from "./keys-many.ts";
+import { addRootCredentialCommands } from "./root-credential.ts";
 import { addSecretsCommands } from "./secrets.ts";
+import { addSelfCommands } from "./self.ts";
 import { addServerCommands } from "./serve.ts";
 import { addSigningKeysCommands } from "./signing-keys.ts";
 import { addStoreCommands } from "./store.ts";
+import { addSubscribersCommand } from "./subscribers.ts";
 import { addTenantsCommands } from "./tenants.ts";
 import { addTokensCommands } from "./tokens.ts";
 import { addWatchCommand } from "./watch.ts";
@@ -24,9 +31,11 @@ export async function runCommandLine(args: readonly string[], given: CliIo): Pro
     .version(versionText(), "--version")
     .option("--json", "print JSON instead of text")
     .option("--config <file>", `configuration file of the server, as ${configFileVariable}`)
-    .hook("preAction", () => {
-      const file: string | undefined = program.opts().config;
+    .option("--profile <name>", `where client commands call, and as whom, as ${profileVariable}`)
+    .hook("preAction", async () => {
+      const { config: file, profile = given.env[profileVariable] } = program.opts();
       if (file !== undefined) io.env = { ...given.env, [configFileVariable]: file };
+      if (profile) io.profile = await readConfigFile(profilePath(profile, given.env));
     })
     .showHelpAfterError("(ichor --help lists the commands)")
     .exitOverride()
@@ -35,12 +44,17 @@ export async function runCommandLine(args: readonly string[], given: CliIo): Pro
   addManyKeysCommands(addKeysCommands(program, io), program, io);
   addTokensCommands(program, io);
   addWatchCommand(program, io);
+  addSelfCommands(program, io);
+  addSubscribersCommand(program, io);
   addSigningKeysCommands(program, io);
+  addAudienceKeysCommands(program, io);
   addTenantsCommands(program, io);
   addAuditCommands(program, io);
   addSecretsCommands(program, io);
   addStoreCommands(program, io);
+  addRootCredentialCommands(program, io);
   addDoctorCommand(program, io);
+  addCompletionCommand(program, io);
   try {
     await program.parseAsync(args, { from: "user" });
     return exitStatus.ok;

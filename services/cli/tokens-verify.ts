@@ -71,7 +71,7 @@ function verifyOnline(credential: string, options: VerifyOptions, io: CliIo): Pr
 /** Verifies as a service that embeds the verifier. What it can't tell is a failure, no refusal. */
 async function verifyOffline(token: string, options: VerifyOptions, io: CliIo): Promise<VerifyCredentialResponse> {
   const { audience, scope: scopes, clientIp, context, snapshotFile, maxStaleness, timeout } = options;
-  const { url, credential, tenant } = loadClientConfig(io.env);
+  const { url, credential, tenant } = loadClientConfig(io.env, io.profile);
   if (tenant !== undefined) {
     throw new CommandEnd(exitStatus.usage, "ICHOR_TENANT doesn't go with --offline: the credential decides the tenant");
   }

@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { exposedRights, groupAndOthers } from "../core/file-rights.ts";
 import { collect, type Environment, Faults } from "./collect.ts";
+import type { ConfigFile } from "./config-file.ts";
 import { clientSettings, type Given } from "./settings.ts";
 
 /** What the client commands of the CLI run on. Frozen. */
@@ -13,10 +14,22 @@ export interface ClientConfig {
   readonly tenant: string | undefined;
 }
 
-/** Reads what client commands need; the credential file's surrounding white space is cut. Throws ConfigError with every fault. */
-export function loadClientConfig(env: Environment): ClientConfig {
+/** Where a profile is: `profile` if it is a path, else the file of that name in the user's configuration folder. */
+export function profilePath(profile: string, env: Environment): string {
+  if (/[/.]/.test(profile)) return resolve(profile);
+  return join(env.XDG_CONFIG_HOME || join(env.HOME ?? "", ".config"), "ichor", `${profile}.yaml`);
+}
+
+/**
+ * Makes what client commands need of the environment over a profile; the credential file's surrounding white space is cut.
+ * Throws ConfigError with every fault.
+ */
+export function loadClientConfig(env: Environment, profile?: ConfigFile): ClientConfig {
   const faults = new Faults();
-  const given = collect(clientSettings, env, undefined, faults);
+  if (profile?.values.has("credential")) {
+    faults.add(`${profile.path}: a credential stands in a file of its own: name it as credentialFile`);
+  }
+  const given = collect(clientSettings, env, profile, faults);
   const credential = readCredential(given, env.ICHOR_DATA_DIR || ".ichor", faults);
   // Whatever can't be in a header would be quoted by the error that says so.
   if (credential !== "" && !headerText.test(credential)) {

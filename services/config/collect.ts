@@ -4,6 +4,7 @@ import {
   clientSettings,
   configFileVariable,
   type Given,
+  profileVariable,
   type Setting,
   serverSettings,
   variableOf,
@@ -58,6 +59,7 @@ export function collect<S extends Readonly<Record<string, Setting<unknown>>>>(
 /** Every variable that Ichor reads. */
 const variables = new Set([
   configFileVariable,
+  profileVariable,
   ...Object.entries({ ...serverSettings, ...clientSettings }).map(([name, setting]) => variableOf(name, setting)),
 ]);
 

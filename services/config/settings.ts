@@ -162,6 +162,9 @@ export const clientSettings = {
 /** The environment variable that names the server's configuration file, as `--config` does. */
 export const configFileVariable = "ICHOR_CONFIG_FILE";
 
+/** Names the profile of client commands. */
+export const profileVariable = "ICHOR_PROFILE";
+
 export type ServerSetting = keyof typeof serverSettings;
 
 /** What a table of settings gives, by setting; undefined: it isn't set. */
