@@ -31,6 +31,7 @@ import { countDerived, countVerifications, observeApp } from "./observe-app.ts";
 import { startPeriodicWork } from "./periodic-work.ts";
 import type { Carrier } from "./rpc/call.ts";
 import { logCalls } from "./rpc/call-record.ts";
+import { CallSlots } from "./rpc/call-slots.ts";
 import { connectRoutes } from "./rpc/connect-routes.ts";
 import { healthService } from "./rpc/health.ts";
 import type { Log, ParentLog } from "./rpc/log.ts";
@@ -183,12 +184,14 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       getTenantBySlug: (slug: string) => store.getTenantBySlug(slug),
     };
     const notices = new NoticeRecorder({ store, homeId: home.id, now, jitter: Math.random, schedule, log });
-    observeApp(metrics, { store, wakeUps, tail, records, use, hub: stream.hub, limits });
+    const slots = new CallSlots(config.callsMax);
+    observeApp(metrics, { store, wakeUps, tail, records, use, hub: stream.hub, limits, slots });
     const logged = logCalls(log);
     const measured = measureCalls(metrics);
     const pipeline = createPipeline({
       authenticate,
       authenticateCertified: certified,
+      slots,
       clientAddress: clientAddressOf(config.trustedProxies),
       resolveTenant: async (idOrSlug) => (await findTenant(cachedTenants, idOrSlug)).id,
       limitCaller: limitCaller(limits.keys, now),

@@ -18,10 +18,14 @@ export interface ObservedParts {
   readonly use: UseRecorder;
   readonly hub: KeySetHub;
   readonly limits: Pick<Limits, "shared">;
+  readonly slots: { readonly taken: number };
 }
 
 /** Lets metrics read what the parts of a server count and keep anyway. */
-export function observeApp(metrics: Metrics, { store, wakeUps, tail, records, use, hub, limits }: ObservedParts): void {
+export function observeApp(
+  metrics: Metrics,
+  { store, wakeUps, tail, records, use, hub, limits, slots }: ObservedParts,
+): void {
   const commits = metrics.count("ichor.store.commits", {});
   store.onCommit(() => void commits.value++);
   const { activity } = store;
@@ -58,6 +62,7 @@ export function observeApp(metrics: Metrics, { store, wakeUps, tail, records, us
   for (const outcome of ["ok", "failed"] as const)
     metrics.observe("ichor.use.flushes", { "ichor.outcome": outcome }, () => use.flushes[outcome]);
 
+  metrics.observe("ichor.calls.waiting", {}, () => slots.taken);
   metrics.observe("ichor.limits.shared", {}, () => {
     const shared = limits.shared();
     return shared === undefined ? undefined : Number(shared);

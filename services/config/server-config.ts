@@ -26,6 +26,7 @@ export interface ServerConfig {
   readonly makeMasterKey: boolean;
   readonly migrate: boolean;
   readonly trustedProxies: TrustedProxies;
+  readonly callsMax: number | undefined;
   readonly reflection: boolean;
   /** Origins of the pages that may call, as a browser tells them. */
   readonly corsOrigins: readonly string[];
@@ -88,6 +89,7 @@ export function loadServerConfig(env: Environment, file?: ConfigFile): ServerCon
       networks: given.trustedProxies ?? [],
       header: given.forwardedHeader ?? "x-forwarded-for",
     },
+    callsMax: given.callsMax,
     reflection: given.reflection ?? true,
     corsOrigins: given.corsOrigins ?? [],
     logLevel: given.logLevel ?? "info",

@@ -89,6 +89,11 @@ export const serverSettings = {
     "x-forwarded-for",
     "The header by which they say it: `x-forwarded-for` or `forwarded` (RFC 7239). They must set it, or append to it.",
   ),
+  callsMax: setting(
+    integerBetween(10, 1_000_000),
+    "2000",
+    "How many calls may wait for something at a time; one caller alone gets half of them.",
+  ),
   reflection: setting(onOff, "on", "Whether the reflection services answer: `on` or `off`."),
   corsOrigins: setting(
     listOf(webOrigin, 100),

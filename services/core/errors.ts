@@ -44,6 +44,7 @@ export const errorReasons = [
   "KEY_SET_TOO_LARGE",
   "TOO_MANY_STREAMS",
   "RATE_LIMITED",
+  "TOO_MANY_CALLS",
 ] as const;
 
 export type ErrorReason = (typeof errorReasons)[number];

@@ -51,6 +51,7 @@ export const outcomeOfReason: Readonly<Record<ErrorReason, Outcome>> = {
   KEY_SET_TOO_LARGE: { code: Code.ResourceExhausted, level: "info" },
   TOO_MANY_STREAMS: { code: Code.ResourceExhausted, level: "warn" },
   RATE_LIMITED: { code: Code.ResourceExhausted, level: "info" },
+  TOO_MANY_CALLS: { code: Code.ResourceExhausted, level: "warn" },
   DEFAULT_TENANT: { code: Code.FailedPrecondition, level: "info" },
   SUBSCRIPTION_NOT_FOUND: { code: Code.NotFound, level: "info" },
 };

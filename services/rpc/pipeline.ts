@@ -11,6 +11,7 @@ import { bearerCredential } from "./bearer-credential.ts";
 import type { Call, Carrier, FrameSink } from "./call.ts";
 import { CallLifetime } from "./call-lifetime.ts";
 import type { RecordCall, RpcSystem } from "./call-record.ts";
+import { CallSlots } from "./call-slots.ts";
 import type { CallTrace, TraceCall } from "./call-trace.ts";
 import type { CertifiedPeer } from "./certified-peer.ts";
 import { deadlineExceeded, type Failure, failureOf } from "./error-boundary.ts";
@@ -50,6 +51,8 @@ export interface PipelineDeps {
   readonly monotonicMs: () => number;
   /** The longest that a call runs, in ms; default 60 s. */
   readonly callTimeoutMsMax?: number;
+  /** Bounds how many unary calls wait at a time; default: a bound of its own. */
+  readonly slots?: CallSlots;
   /** How many streams of open methods may be open at a time; default 2 000. */
   readonly openStreamsMax?: number;
 }
@@ -66,8 +69,9 @@ export interface PipelineDeps {
  * 6. acting tenant: TENANT_NOT_ALLOWED, TENANT_NOT_FOUND;
  * 7. authorisation: SCOPE_MISSING;
  * 8. the request is decoded: only here, since a few bytes of a stranger can be made to cost seconds;
- * 9. rate limits of the caller's key, last, so that a refused call takes nothing from them: RATE_LIMITED;
- * 10. the method.
+ * 9. a slot, if the method has to wait for something: TOO_MANY_CALLS; also for 5, by the client's address;
+ * 10. rate limits of the caller's key, last, so that a refused call takes nothing from them: RATE_LIMITED;
+ * 11. the method.
  *
  * Open methods (health, reflection) have steps 1 and 2 only: health must answer while the server drains. Their streams
  * are bounded in number: TOO_MANY_STREAMS.
@@ -88,7 +92,7 @@ export interface Pipeline {
    * isn't recorded.
    */
   screen(method: Admitted, carrier: Carrier): Promise<Screened>;
-  /** Runs a streaming method until its stream ends; steps 1 to 3 and 5 to 9. Rejects with a ConnectError. */
+  /** Runs a streaming method until its stream ends; steps 1 to 3, 5 to 8 and 10. Rejects with a ConnectError. */
   stream<M extends DescMethodServerStreaming>(
     method: StreamMethod<M>,
     request: MessageShape<M["input"]>,
@@ -129,6 +133,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   const { authenticate, authenticateCertified, clientAddress, resolveTenant, limitCaller } = deps;
   const { isDraining, record, traceCall, monotonicMs } = deps;
   const timeoutMsMax = deps.callTimeoutMsMax ?? callTimeoutMsMax;
+  const slots = deps.slots ?? new CallSlots();
   const streamsMax = deps.openStreamsMax ?? openStreamsMax;
   let streams = 0;
 
@@ -154,7 +159,10 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const answer = traced(progress, () =>
         after(admit(method, progress, lifetime, progress.startMs + timeoutMs), (admitted) => {
           const request = decode();
-          return after(limitUse(method, admitted), () => method.run(request, admitted));
+          const { keyId } = admitted.caller;
+          slots.requireRoom(keyId);
+          const work = after(limitUse(method, admitted), () => method.run(request, admitted));
+          return work instanceof Promise ? slots.hold(keyId, work) : work;
         }),
       );
       if (answer instanceof Promise) return withinDeadline(answer, lifetime, timeoutMs).then(succeed, failed);
@@ -215,7 +223,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   function authorize({ access }: Pick<Admitted, "access">, progress: Progress): Eventual<Screened> {
     const { carrier } = progress;
-    return after(callerOf(access, progress), (caller) => {
+    return after(slots.holdBegun(progress.clientAddress, callerOf(access, progress)), (caller) => {
       progress.caller = caller;
       return after(tenantOf(caller, carrier.header("ichor-tenant")), (tenantId) => {
         progress.tenantId = tenantId;

@@ -119,6 +119,12 @@ export const instruments = {
     help: "Changing transactions that were committed here.",
     attributes: [],
   },
+  "ichor.calls.waiting": {
+    kind: "gauge",
+    unit: "{call}",
+    help: "Unary calls that wait for something; from half of the bound on, one caller alone gets no more.",
+    attributes: [],
+  },
   "ichor.limits.shared": {
     kind: "gauge",
     unit: "1",

@@ -1379,7 +1379,8 @@ export const DeleteApiKeyResponseSchema: GenMessage<DeleteApiKeyResponse> = /*@_
  * if the caller is a key of tenant `default` that holds `ichor:system`.
  * A mutation is durable once it is answered, and takes effect on this server at once.
  * Reasons of every method: CREDENTIAL_MISSING, CREDENTIAL_REFUSED, SCOPE_MISSING, TENANT_NOT_ALLOWED, TENANT_NOT_FOUND,
- * INVALID_FIELD, REQUEST_TOO_LARGE, RATE_LIMITED, STORE_UNAVAILABLE, SECRET_NOT_LOADED, DEADLINE_EXCEEDED, INTERNAL.
+ * INVALID_FIELD, REQUEST_TOO_LARGE, RATE_LIMITED, TOO_MANY_CALLS, STORE_UNAVAILABLE, SECRET_NOT_LOADED,
+ * DEADLINE_EXCEEDED, INTERNAL.
  * A call takes one use of each rate limit that the caller's key has.
  *
  * @generated from service ichor.v1.AdminService

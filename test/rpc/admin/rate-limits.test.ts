@@ -178,6 +178,24 @@ describe("rate limits of a caller's key", () => {
     for (let i = 0; i < 3; i++) await t.admin(credential).getApiKey({ keyId });
   });
 
+  documented("AdminService", "TOO_MANY_CALLS", async () => {
+    const own = await startTestApp({}, undefined, { ICHOR_CALLS_MAX: "10" });
+    const gone = new AbortController();
+    const forever = { credential: "x", minRevision: 1_000_000n };
+    try {
+      const waiting = Array.from({ length: 6 }, () =>
+        own.admin().verifyCredential(forever, {
+          signal: gone.signal,
+          headers: { authorization: `Bearer ${own.rootCredential}` },
+        }),
+      );
+      await Promise.race(waiting);
+    } finally {
+      gone.abort(new Error("enough"));
+      await own.close();
+    }
+  });
+
   documented("DeriveToken", "RATE_LIMITED", async () => {
     const { credential } = await issueLimited({ rateLimits: [{ name: "calls", limit: 1n, period: hour }] });
     const request = { format: TokenFormat.JWT, audiences: [audience] };
