@@ -58,8 +58,10 @@ export function addSecretsCommands(program: Command, io: CliIo): void {
         const { outcome, loss } = await (await work()).retirePepper(pepperId, force);
         const { live, dead, tombstones, repeats } = loss;
         const bound = `${live} live and ${dead} dead secrets, ${tombstones} tombstones, ${repeats} repeatable calls`;
-        if (outcome === "retired") print({ pepperId, retired: true, ...loss }, [`retired ${pepperId}: ${bound} lost`]);
-        else throw new CommandEnd(exitStatus.failed, `${pepperId} ${refusals[outcome]}: ${bound}`);
+        const retired = outcome === "retired";
+        if (retired || program.opts().json === true)
+          print({ pepperId, outcome, ...loss }, [`retired ${pepperId}: ${bound} lost`]);
+        if (!retired) throw new CommandEnd(exitStatus.failed, `${pepperId} ${refusals[outcome]}: ${bound}`);
       }),
     );
 }

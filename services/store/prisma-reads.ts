@@ -156,7 +156,10 @@ export abstract class PrismaReads implements StoreReads {
   }
 
   hasSealedSecret(id: string): Promise<boolean> {
-    return answering(async () => (await this.db.sealedSecret.count({ where: { id } })) > 0);
+    return answering(async () => {
+      const rows = await this.db.$queryRaw<unknown[]>`SELECT 1 AS one FROM sealed_secret WHERE id = ${id}`;
+      return rows.length > 0;
+    });
   }
 
   isPepperBound(pepperId: string): Promise<boolean> {

@@ -81,15 +81,18 @@ it("changes master key and pepper while keys are verified: none is refused, and 
   const before = (await ichor("secrets", "status")).answer;
   const [old] = before.peppers;
   expect(before.peppers).toEqual([{ ...old, live: 4, dead: 0, tombstones: 0, current: true }]);
-  // A pepper, a macaroon master and the private parts of the active and the next signing key.
+  // Under the former key at least a pepper, a macaroon master and the private parts of two signing keys; what the server
+  // makes from now on is under the fresh one.
   const [fresh, former] = before.masterKeys;
-  expect(fresh).toMatchObject({ secrets: 0, loaded: true, current: true });
-  expect(former).toMatchObject({ secrets: 4, loaded: true, current: false });
+  expect(fresh).toMatchObject({ loaded: true, current: true });
+  expect(former).toMatchObject({ loaded: true, current: false });
+  expect(former.secrets).toBeGreaterThanOrEqual(4);
 
-  expect((await ichor("secrets", "rewrap")).answer).toEqual({ moved: 4, stuck: 0 });
+  expect((await ichor("secrets", "rewrap")).answer).toEqual({ moved: former.secrets, stuck: 0 });
   const { pepperId } = (await ichor("secrets", "add-pepper")).answer;
   const during = (await ichor("secrets", "status")).answer;
-  expect(during.masterKeys.map(({ secrets }: { secrets: number }) => secrets)).toEqual([5, 0]);
+  expect(during.masterKeys[0].secrets).toBeGreaterThan(fresh.secrets + former.secrets);
+  expect(during.masterKeys[1].secrets).toBe(0);
   expect(during.peppers.map(({ pepperId }: { pepperId: string }) => pepperId)).toEqual([pepperId, old.pepperId]);
   expect(during.peppers[0].live + during.peppers[1].live).toBe(4);
   expect((await ichor("secrets", "retire-pepper", pepperId)).stderr).toContain("is the current pepper, or about to be");
@@ -103,14 +106,15 @@ it("changes master key and pepper while keys are verified: none is refused, and 
     { pepperId: old.pepperId, live: 1, current: false },
   ]);
   const refused = await ichor("secrets", "retire-pepper", old.pepperId);
-  expect(refused).toMatchObject({
-    status: 3,
-    stderr: expect.stringMatching(/is in use .*: 1 live and 0 dead secrets/),
-  });
+  expect(refused).toMatchObject({ status: 3, answer: { outcome: "in_use", live: 1, dead: 0 } });
+  expect(refused.stderr).toMatch(/is in use .*: 1 live and 0 dead secrets/);
 
   expect((await admin("VerifyCredential", { credential: unseen })).body.code).toBe("VERIFICATION_CODE_VALID");
   await untilBound(pepperId, 5);
-  expect(await ichor("secrets", "retire-pepper", old.pepperId)).toMatchObject({ status: 0, answer: { live: 0 } });
+  expect(await ichor("secrets", "retire-pepper", old.pepperId)).toMatchObject({
+    status: 0,
+    answer: { outcome: "retired", live: 0 },
+  });
   expect((await ichor("secrets", "status")).answer.peppers).toMatchObject([{ pepperId, live: 5 }]);
   const { wrong, count } = await stop();
   expect(wrong).toEqual([]);
