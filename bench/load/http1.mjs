@@ -1,13 +1,15 @@
 import { connect } from "node:net";
 import { performance } from "node:perf_hooks";
+import { connect as connectTls } from "node:tls";
 import { runWindow } from "./window.mjs";
 
 // Speaks HTTP/1.1 by hand over keep-alive connections, one request in flight on each: a client library would need more
 // CPU than the server does. `requests` are sent in turn.
-runWindow(({ port, path, headers, requests, connections, expected }, oneDone, failed) => {
+runWindow(({ port, path, headers, requests, connections, expected, tls }, oneDone, failed) => {
   const messages = requests.map((body) => Buffer.from(requestText(path, headers, body)));
   let next = 0;
-  for (let i = 0; i < connections; i++) drive(connect({ port, host: "127.0.0.1", noDelay: true }));
+  const open = tls ? (options) => connectTls({ ...options, rejectUnauthorized: false }) : connect;
+  for (let i = 0; i < connections; i++) drive(open({ port, host: "127.0.0.1", noDelay: true }));
 
   function drive(socket) {
     let sentMs = 0;
@@ -16,7 +18,7 @@ runWindow(({ port, path, headers, requests, connections, expected }, oneDone, fa
       sentMs = performance.now();
       socket.write(messages[next++ % messages.length]);
     };
-    socket.on("connect", send);
+    socket.on(tls ? "secureConnect" : "connect", send);
     socket.on("error", failed);
     socket.on("data", (bytes) => {
       received += bytes.latin1Slice();

@@ -14,3 +14,35 @@ export const verifyLogs = {
   ],
   compare: [{ of: "log level info (default)", to: "log level warn" }],
 };
+
+const plain = { name: "default, without telemetry", target: "ichor", load: (told) => verifyOverHttp1(told) };
+
+/** What metrics and traces cost. */
+export const verifyTelemetry = {
+  title: "VerifyCredential, warm: the cost of metrics and of traces",
+  contenders: [
+    plain,
+    { ...plain, name: "metrics for Prometheus", env: { ICHOR_METRICS_LISTEN: "127.0.0.1:0" } },
+    {
+      ...plain,
+      name: "traces of 1 % and metrics to a collector",
+      env: { BENCH_COLLECTOR: "on", ICHOR_TRACE_SAMPLE_RATIO: "0.01" },
+    },
+    { ...plain, name: "traces of all and metrics to a collector", env: { BENCH_COLLECTOR: "on" } },
+  ],
+  compare: [
+    { of: "metrics for Prometheus", to: plain.name },
+    { of: "traces of 1 % and metrics to a collector", to: plain.name },
+    { of: "traces of all and metrics to a collector", to: plain.name },
+  ],
+};
+
+/** What TLS costs on connections that are open. */
+export const verifyTls = {
+  title: "VerifyCredential, warm: the cost of TLS",
+  contenders: [
+    { ...plain, name: "cleartext" },
+    { ...plain, name: "TLS", env: { BENCH_TLS: "on" }, load: (told) => ({ ...verifyOverHttp1(told), tls: true }) },
+  ],
+  compare: [{ of: "TLS", to: "cleartext" }],
+};

@@ -1,4 +1,4 @@
-import { verifyLogs } from "./costs.mjs";
+import { verifyLogs, verifyTelemetry, verifyTls } from "./costs.mjs";
 import { verifyCold } from "./verify-cold.mjs";
 import { verifyGrpc } from "./verify-grpc.mjs";
 import { verifyHttp1 } from "./verify-http1.mjs";
@@ -11,4 +11,6 @@ export const rows = {
   "verify-peer": verifyPeer,
   "verify-cold": verifyCold,
   "verify-logs": verifyLogs,
+  "verify-telemetry": verifyTelemetry,
+  "verify-tls": verifyTls,
 };

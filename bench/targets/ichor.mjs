@@ -1,6 +1,9 @@
+import { execFileSync, fork } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { runCommandLine } from "../../dist/services/cli/program.js";
 import { prepareKeys } from "./keys.mjs";
 import { tell } from "./tell.mjs";
@@ -11,14 +14,50 @@ process.once("SIGTERM", () => stop.abort(new Error("SIGTERM")));
 
 tell(async (options) => {
   const port = 20_000 + (randomBytes(2).readUInt16BE() % 20_000);
-  const env = { ...process.env, ICHOR_LISTEN: `127.0.0.1:${port}` };
+  const tls = process.env.BENCH_TLS === "on";
+  const env = {
+    ...process.env,
+    ...(await collectorEnv()),
+    ...(tls && certificateEnv()),
+    ICHOR_LISTEN: `127.0.0.1:${port}`,
+  };
+  const url = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
   const { stdout, stderr, stdin } = process;
   const io = { env, stdout, stderr, stdin, stop: stop.signal, onReload() {} };
   runCommandLine(["serve"], io).then((status) => process.exit(status));
-  await answering(`http://127.0.0.1:${port}/readyz`);
+  await answering(`${url}/readyz`);
   const rootCredential = readFileSync(join(env.ICHOR_DATA_DIR, "root.key"), "utf8").trim();
-  return { port, ...(await prepareKeys(port, rootCredential, options)) };
+  return { port, ...(await prepareKeys(url, rootCredential, options)) };
 });
+
+/** BENCH_COLLECTOR=on: traces and metrics are sent to a collector in another process. */
+async function collectorEnv() {
+  if (process.env.BENCH_COLLECTOR !== "on") return {};
+  const collector = fork(fileURLToPath(new URL("collector.mjs", import.meta.url)));
+  const [{ port }] = await once(collector, "message");
+  return { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` };
+}
+
+/** BENCH_TLS=on: the port is TLS, with a certificate that is made for it. */
+function certificateEnv() {
+  const file = (name) => join(process.env.ICHOR_DATA_DIR, name);
+  const made = ["-keyout", file("tls.key"), "-out", file("tls.pem")];
+  const what = [
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+    "-days",
+    "2",
+    "-subj",
+    "/CN=bench",
+  ];
+  execFileSync("openssl", ["req", "-x509", ...what, ...made], { stdio: "ignore" });
+  // For the calls that prepare the run: nobody knows the certificate's authority.
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = "0";
+  return { ICHOR_TLS_CERT_FILE: file("tls.pem"), ICHOR_TLS_KEY_FILE: file("tls.key") };
+}
 
 async function answering(url) {
   for (;;) {

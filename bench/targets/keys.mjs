@@ -1,7 +1,7 @@
 /** Issues the caller's key and the keys that are verified; gives their credentials and what a verification answers. */
-export async function prepareKeys(port, rootCredential, { keys = 1 } = {}) {
+export async function prepareKeys(url, rootCredential, { keys = 1 } = {}) {
   const call = async (method, credential, body) => {
-    const response = await fetch(`http://127.0.0.1:${port}/ichor.v1.AdminService/${method}`, {
+    const response = await fetch(`${url}/ichor.v1.AdminService/${method}`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${credential}` },
       body: JSON.stringify(body),

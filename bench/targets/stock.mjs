@@ -29,7 +29,7 @@ tell(async ({ http = 1, ...options }) => {
   const rootCredential = readFileSync(join(process.env.ICHOR_DATA_DIR, "root.key"), "utf8").trim();
   const keyPort = await listening(createHttp1Server(handler));
   const port = http === 1 ? keyPort : await listening(createHttp2Server(handler));
-  return { port, ...(await prepareKeys(keyPort, rootCredential, options)) };
+  return { port, ...(await prepareKeys(`http://127.0.0.1:${keyPort}`, rootCredential, options)) };
 });
 
 function carrierOf(context) {
