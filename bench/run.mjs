@@ -48,6 +48,13 @@ if (values.markdown) writeFileSync(values.markdown, markdown);
 async function measureRow(name, row, { rounds, seconds }) {
   ensurePeers(row.peers ?? []);
   const folder = mkdtempSync(join(tmpdir(), "ichor-bench-"));
+  if (row.measure !== undefined) {
+    try {
+      return { name, title: row.title, figures: await row.measure({ rounds, seconds, folder, say }) };
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
   const running = await startTargets(row, folder);
   try {
     const samples = await alternate(running, {

@@ -23,7 +23,56 @@ export function markdownOf(facts, { rounds, seconds }, results) {
   return `${["## Machine", "", ...machine, ...about, "", ...results.flatMap(rowLines)].join("\n")}\n`;
 }
 
-function rowLines({ name, title, contenders, comparisons }) {
+/**
+ * A figure of a row that measures in a way of its own. `samples`: one a round. `goal`: `{ most }` or `{ least }`.
+ */
+export function figure(what, than, unit, samples, goal) {
+  return { what, than, unit, median: median(samples), least: Math.min(...samples), most: Math.max(...samples), goal };
+}
+
+/** A figure that is the ratio of two measures, round by round. */
+export function ratioFigure(what, than, ours, theirs, goal) {
+  return figure(
+    what,
+    than,
+    "×",
+    ours.map((value, round) => value / theirs[round]),
+    goal,
+  );
+}
+
+function figureLines({ name, title, figures }) {
+  return [
+    `## ${title}`,
+    "",
+    `\`npm run bench -- ${name}\``,
+    "",
+    "| what | compared with | figure | (range) | goal |",
+    "| --- | --- | --- | --- | --- |",
+    ...figures.map(
+      ({ what, than, unit, median: figure, least, most, goal }) =>
+        `| ${what} | ${than ?? ""} | ${number(figure)} ${unit} | ${number(least)}–${number(most)} | ${goalText(figure, unit, goal)} |`,
+    ),
+    "",
+  ];
+}
+
+function goalText(value, unit, goal) {
+  if (goal === undefined) return "";
+  const [sign, bound, met] =
+    goal.most === undefined ? ["≥", goal.least, value >= goal.least] : ["≤", goal.most, value <= goal.most];
+  return `${sign} ${bound} ${unit}: ${met ? "met" : "**missed**"}`;
+}
+
+function number(value) {
+  return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value < 0.1 ? 3 : 2);
+}
+
+function rowLines(row) {
+  return row.figures === undefined ? comparisonLines(row) : figureLines(row);
+}
+
+function comparisonLines({ name, title, contenders, comparisons }) {
   const [base] = contenders;
   return [
     `## ${title}`,
@@ -57,7 +106,8 @@ function medians(samples) {
   return { cpuMicros: of("cpuMicros"), rate: of("rate"), p50Ms: of("p50Ms"), p99Ms: of("p99Ms") };
 }
 
-function median(values) {
+/** The middle value. */
+export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
   return sorted.length % 2 === 1 ? sorted[Math.floor(middle)] : (sorted[middle - 1] + sorted[middle]) / 2;

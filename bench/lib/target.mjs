@@ -24,7 +24,11 @@ export async function startTargets({ contenders }, folder) {
   return running;
 }
 
-async function startTarget({ name, target, options = () => ({}), env = {}, execArgv = [], load }, told, dataDir) {
+export async function startTarget(
+  { name, target, options = () => ({}), env = {}, execArgv = [], load = () => undefined },
+  told,
+  dataDir,
+) {
   mkdirSync(dataDir, { recursive: true });
   const log = openSync(join(dataDir, "log"), "w");
   const inherited = Object.entries(process.env).filter(([variable]) => !variable.startsWith("ICHOR_"));
@@ -50,6 +54,7 @@ async function startTarget({ name, target, options = () => ({}), env = {}, execA
     job: load(facts, told),
     /** CPU time of the process so far, user and system, all threads, in µs. */
     cpuMicros: async () => cpuOfProcess(child.pid) ?? (await ask({ ask: "cpu" })),
+    ask: (question, more = {}) => ask({ ask: question, ...more }),
     startProfile: () => ask({ ask: "startProfile" }),
     stopProfile: (path) => ask({ ask: "stopProfile", path }),
     stop: async () => {

@@ -1,4 +1,6 @@
 import { verifyLogs, verifyTelemetry, verifyTls } from "./costs.mjs";
+import { sdk } from "./sdk.mjs";
+import { stream } from "./stream.mjs";
 import { verifyCold } from "./verify-cold.mjs";
 import { verifyGrpc } from "./verify-grpc.mjs";
 import { verifyHttp1 } from "./verify-http1.mjs";
@@ -13,4 +15,6 @@ export const rows = {
   "verify-logs": verifyLogs,
   "verify-telemetry": verifyTelemetry,
   "verify-tls": verifyTls,
+  stream,
+  sdk,
 };

@@ -6,13 +6,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runCommandLine } from "../../dist/services/cli/program.js";
 import { prepareKeys } from "./keys.mjs";
+import { suspendKeys } from "./suspend-keys.mjs";
 import { tell } from "./tell.mjs";
 
 // The server as `ichor serve` runs it, with its log going to a file.
 const stop = new AbortController();
 process.once("SIGTERM", () => stop.abort(new Error("SIGTERM")));
 
-tell(async (options) => {
+tell(async ({ marks = 0, ...options }) => {
   const port = 20_000 + (randomBytes(2).readUInt16BE() % 20_000);
   const tls = process.env.BENCH_TLS === "on";
   const env = {
@@ -27,7 +28,8 @@ tell(async (options) => {
   runCommandLine(["serve"], io).then((status) => process.exit(status));
   await answering(`${url}/readyz`);
   const rootCredential = readFileSync(join(env.ICHOR_DATA_DIR, "root.key"), "utf8").trim();
-  return { port, ...(await prepareKeys(url, rootCredential, options)) };
+  if (marks > 0) suspendKeys(env.ICHOR_DATA_DIR, marks);
+  return { port, rootCredential, ...(await prepareKeys(url, rootCredential, options)) };
 });
 
 /** BENCH_COLLECTOR=on: traces and metrics are sent to a collector in another process. */

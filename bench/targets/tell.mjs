@@ -1,21 +1,45 @@
 import { writeFileSync } from "node:fs";
 import { Session } from "node:inspector/promises";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 
-/** Waits for the bench's options, tells it `facts(options)` once the target can be called, and answers its questions. */
-export function tell(facts) {
+/**
+ * Waits for the bench's options, tells it `facts(options)` once the target can be called, and answers its questions:
+ * those of every target, and `own` ones.
+ */
+export function tell(facts, own = {}) {
   process.once("message", async ({ options }) => {
     process.send(await facts(options));
-    process.on("message", (question) => answers[question.ask](question).then((answer) => process.send(answer)));
+    process.on("message", async (question) => {
+      const answer = { ...answers, ...own }[question.ask];
+      process.send((await answer(question)) ?? true);
+    });
   });
 }
 
 const session = new Session();
+const loopDelay = monitorEventLoopDelay({ resolution: 1 });
 
 const answers = {
   /** CPU time of this process so far, in µs. */
   async cpu() {
     const { user, system } = process.cpuUsage();
     return user + system;
+  },
+  /** Bytes that are reachable, and those of buffers outside of the heap. Needs --expose-gc. */
+  async memory() {
+    for (let i = 0; i < 3; i++) {
+      globalThis.gc();
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return { heapUsed, arrayBuffers };
+  },
+  /** The longest that the event loop was held up since the last question, in ms. */
+  async stall() {
+    loopDelay.enable();
+    const longestMs = loopDelay.max / 1e6;
+    loopDelay.reset();
+    return longestMs;
   },
   async startProfile() {
     session.connect();
