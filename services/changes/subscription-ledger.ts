@@ -6,11 +6,14 @@ import {
   type SubscriptionStore,
   serverGoneMs,
 } from "../store/subscription-port.ts";
+import { GroupedWrites } from "./grouped-writes.ts";
 
 /** How often rows are written at most, and other servers looked at, in ms. */
 export const ledgerIntervalMs = 1_000;
 /** How often an unchanged server says that it lives, in ms. */
 export const presenceIntervalMs = 5_000;
+/** Subscriptions that are opened in one write. */
+const openedAtOnceMax = 500;
 /** How long who follows no more is remembered, in ms. */
 export const subscriptionMemoryMs = 24 * 3_600_000;
 
@@ -40,9 +43,19 @@ export class SubscriptionLedger {
   #underWay: Promise<void> = Promise.resolve();
   #onWanted: () => void = () => {};
   #ackWaiters: (() => void)[] = [];
+  readonly #opening: GroupedWrites<{
+    readonly subscription: Subscription;
+    readonly replaced: SubscriptionId | undefined;
+  }>;
 
   constructor(deps: LedgerDeps) {
     this.#deps = deps;
+    const { store } = deps;
+    this.#opening = new GroupedWrites(async (opened) => {
+      await store.putSubscriptions(opened.map(({ subscription }) => subscription));
+      const replaced = opened.flatMap((one) => one.replaced ?? []);
+      if (replaced.length > 0) await store.deleteSubscriptions(replaced);
+    }, openedAtOnceMax);
     this.#beat();
   }
 
@@ -64,14 +77,13 @@ export class SubscriptionLedger {
 
   /** Notes a subscription; durable when it resolves. `replaces` is forgotten if it is of the same credential. */
   async open(subscription: Subscription, replaces: SubscriptionId | undefined): Promise<void> {
-    const { store } = this.#deps;
     const before = replaces === undefined ? undefined : await this.#find(replaces);
-    await store.putSubscriptions([subscription]);
+    const replaced = before?.keyId === subscription.keyId ? before.id : undefined;
+    await this.#opening.add({ subscription, replaced });
     this.#known.set(subscription.id, subscription);
-    if (before?.keyId !== subscription.keyId) return;
-    this.#known.delete(before.id);
-    this.#dirty.delete(before.id);
-    await store.deleteSubscriptions([before.id]);
+    if (replaced === undefined) return;
+    this.#known.delete(replaced);
+    this.#dirty.delete(replaced);
   }
 
   /** The stream has ended; its client goes on with what it knows, so that the row stays. */

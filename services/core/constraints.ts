@@ -42,10 +42,15 @@ const contextNamePattern = /^[a-z][a-z0-9_.-]{0,63}$/;
 const unfitForContext = /[\p{Cc}\p{Cs}]/u;
 
 /** Gives the first constraint that a request doesn't satisfy at `nowMs`; undefined if it satisfies all. */
-export function constraintFailure(constraints: Constraints, demand: Demand, nowMs: number): ConstraintCode | undefined {
+export function constraintFailure(
+  constraints: Constraints,
+  demand: Demand,
+  nowMs: number,
+  leewayMs = 0,
+): ConstraintCode | undefined {
   const { notBeforeMs, expireTimeMs, audiences, cidrs, scopes } = constraints;
-  if (expireTimeMs !== undefined && nowMs >= expireTimeMs) return "EXPIRED";
-  if (notBeforeMs !== undefined && nowMs < notBeforeMs) return "NOT_YET_VALID";
+  if (expireTimeMs !== undefined && nowMs >= expireTimeMs + leewayMs) return "EXPIRED";
+  if (notBeforeMs !== undefined && nowMs < notBeforeMs - leewayMs) return "NOT_YET_VALID";
   const { audience, clientIp, context, deferred } = demand;
   if (audiences && (audience === undefined || !audiences.includes(audience)) && !deferred?.has("AUDIENCE_MISMATCH"))
     return "AUDIENCE_MISMATCH";

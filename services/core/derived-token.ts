@@ -54,16 +54,5 @@ export function tokenFailure(
   leewaySeconds: number,
 ): ConstraintCode | undefined {
   if (!(leewaySeconds >= 0 && leewaySeconds <= leewaySecondsMax)) throw new TypeError("leeway out of range");
-  return constraintFailure(
-    leewaySeconds === 0 ? token.grant : extended(token.grant, leewaySeconds * 1000),
-    demand,
-    nowMs,
-  );
-}
-
-function extended(grant: TokenGrant, leewayMs: number): Constraints {
-  const expireTimeMs = grant.expireTimeMs + leewayMs;
-  return grant.notBeforeMs === undefined
-    ? { ...grant, expireTimeMs }
-    : { ...grant, expireTimeMs, notBeforeMs: grant.notBeforeMs - leewayMs };
+  return constraintFailure(token.grant, demand, nowMs, leewaySeconds * 1000);
 }

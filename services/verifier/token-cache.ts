@@ -1,5 +1,5 @@
 import { hash } from "node:crypto";
-import type { DerivedToken } from "../core/derived-token.ts";
+import type { AuthenticToken } from "../core/key-set/clear-offline.ts";
 
 /** Longest that a token is taken for authentic without being checked again, in ms. */
 export const tokenCacheMsMax = 60_000;
@@ -10,8 +10,8 @@ export const tokenCacheMsMax = 60_000;
  */
 export class TokenCache {
   readonly #entriesMax: number;
-  readonly #entries = new Map<string, { readonly token: DerivedToken; readonly untilMs: number }>();
-  #version: unknown;
+  readonly #entries = new Map<string, { readonly token: AuthenticToken; readonly untilMs: number }>();
+  #version = -1;
 
   constructor(entriesMax: number) {
     this.#entriesMax = entriesMax;
@@ -22,7 +22,7 @@ export class TokenCache {
   }
 
   /** @param version of the keys that would check it */
-  get(digest: string, version: string, monotonicMs: number): DerivedToken | undefined {
+  get(digest: string, version: number, monotonicMs: number): AuthenticToken | undefined {
     if (version !== this.#version) return undefined;
     const entry = this.#entries.get(digest);
     if (entry === undefined || entry.untilMs > monotonicMs) return entry?.token;
@@ -31,7 +31,7 @@ export class TokenCache {
   }
 
   /** @param lifeMs how long the token still lives */
-  put(digest: string, token: DerivedToken, version: string, monotonicMs: number, lifeMs: number): void {
+  put(digest: string, token: AuthenticToken, version: number, monotonicMs: number, lifeMs: number): void {
     if (version !== this.#version) {
       this.#entries.clear();
       this.#version = version;

@@ -40,7 +40,7 @@ export function importKeys(jwks: readonly PublicJwk[]): ReadonlyMap<string, Veri
 export class TokenKeys {
   readonly #public: FeedReplica;
   readonly #audience: FeedReplica;
-  #made = "";
+  #made = -1;
   #jwtKeys: ReadonlyMap<string, VerificationKey> = new Map();
   #roots: ReadonlyMap<string, { readonly root: ChainRoot; readonly endTimeMs: number }> = new Map();
 
@@ -49,9 +49,9 @@ export class TokenKeys {
     this.#audience = audienceFeed;
   }
 
-  /** Names the keys of now. */
-  get version(): string {
-    return `${this.#public.keysVersion} ${this.#audience.keysVersion}`;
+  /** Grows with every change of the keys. */
+  get version(): number {
+    return this.#public.keysVersion + this.#audience.keysVersion;
   }
 
   verificationKey(kid: string): VerificationKey | undefined {

@@ -1,10 +1,11 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
+import { credentialBytesMax } from "../core/credential.ts";
 import type { Demand } from "../core/demand.ts";
 import type { DerivedToken, TokenAuthentication } from "../core/derived-token.ts";
 import type { VerificationKey } from "../core/jwt/verification-key.ts";
-import { clearOffline } from "../core/key-set/clear-offline.ts";
+import { type AuthenticToken, authenticToken, clearOffline } from "../core/key-set/clear-offline.ts";
 import { isScope } from "../core/scopes.ts";
 import type { VerificationCode } from "../core/verification-code.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";
@@ -46,7 +47,7 @@ export class Verifier {
   readonly #settings: Settings;
   readonly #client: Client<typeof DerivationService>;
   readonly #headers: Readonly<Record<string, string>>;
-  readonly #feeds: ReadonlyMap<string, FeedReplica>;
+  readonly #feeds: readonly FeedReplica[];
   readonly #public: FeedReplica;
   readonly #keys: TokenKeys;
   readonly #cache: TokenCache;
@@ -70,18 +71,18 @@ export class Verifier {
     this.#headers = { authorization: `Bearer ${credential}` };
     this.#public = new FeedReplica(publicFeed, clock);
     const ofAudience = new FeedReplica(audienceFeed(audience), clock);
-    const feeds = macaroons ? [this.#public, ofAudience] : [this.#public];
-    this.#feeds = new Map(feeds.map((feed) => [feed.name, feed]));
+    this.#feeds = macaroons ? [this.#public, ofAudience] : [this.#public];
+    const feeds = new Map(this.#feeds.map((feed) => [feed.name, feed]));
     this.#keys = new TokenKeys(this.#public, ofAudience);
     this.#cache = new TokenCache(settings.cachedTokensMax);
-    this.#keeper = SnapshotKeeper.of(settings, this.#feeds);
+    this.#keeper = SnapshotKeeper.of(settings, feeds);
     this.#identity = this.#keeper?.load();
     this.#follower = new Follower({
       settings,
       client: this.#client,
       headers: this.#headers,
       audiences: macaroons ? [audience] : [],
-      feeds: this.#feeds,
+      feeds,
       onSubscribed: (identity) => {
         this.#identity = identity;
       },
@@ -109,22 +110,25 @@ export class Verifier {
   ): Promise<VerifyResult> {
     const bad = scopes.find((scope) => !isScope(scope));
     if (bad !== undefined) throw new TypeError(`not a scope: ${bad.slice(0, 64)}`);
-    const { audience, onStale } = this.#settings;
+    const { audience, onStale, maxStaleness, cachedTokensMax, clock } = this.#settings;
     const demand: Demand = { requiredScopes: scopes, audience, clientIp, context };
-    if (!this.#known || this.#stale) {
+    const age = this.#ageSeconds();
+    if (!this.#known || age > maxStaleness) {
       if (onStale === "online") return verifyOnline(this.#client, this.#headers, presentedToken, demand);
       if (!this.#known) throw new VerifierUnavailableError("NOT_READY", "no key set is known yet");
       if (onStale === "deny") {
-        throw new VerifierUnavailableError("STALE", `revocations are known as of ${this.#ageSeconds()} s ago`);
+        throw new VerifierUnavailableError("STALE", `revocations are known as of ${age} s ago`);
       }
     }
+    const mayBeSeen = cachedTokensMax > 0 && presentedToken.length <= credentialBytesMax;
+    const digest = mayBeSeen ? tokenDigest(presentedToken) : undefined;
+    const seen = digest && this.#cache.get(digest, this.#keys.version, clock.monotonicMs());
+    if (seen) return this.#clear(seen, demand, age);
     const presented = readToken(presentedToken);
     if (presented === undefined) return this.#result("MALFORMED");
-    const said = await this.#authenticate(presentedToken, presented);
+    const said = await this.#authenticate(presented, digest);
     if (!said.authentic) return this.#result(said.code, presented.kind);
-    const { clock, leeway } = this.#settings;
-    const code = clearOffline(said.token, this.#public.state, demand, clock.now(), leeway);
-    return this.#result(code, presented.kind, said.token);
+    return this.#clear(said.token, demand, this.#ageSeconds());
   }
 
   status(): VerifierStatus {
@@ -157,7 +161,7 @@ export class Verifier {
   }
 
   get #known(): boolean {
-    return this.#identity !== undefined && [...this.#feeds.values()].every(({ position }) => position !== undefined);
+    return this.#identity !== undefined && this.#feeds.every(({ position }) => position !== undefined);
   }
 
   get #stale(): boolean {
@@ -165,7 +169,9 @@ export class Verifier {
   }
 
   #ageSeconds(): number {
-    return Math.max(...[...this.#feeds.values()].map(({ freshness }) => freshness.ageMs())) / 1000;
+    let oldestMs = 0;
+    for (const { freshness } of this.#feeds) oldestMs = Math.max(oldestMs, freshness.ageMs());
+    return oldestMs / 1000;
   }
 
   #applied(feed: FeedReplica): void {
@@ -175,18 +181,22 @@ export class Verifier {
     for (const { resolve } of this.#readyWaiters.splice(0)) resolve();
   }
 
-  async #authenticate(text: string, presented: PresentedToken): Promise<TokenAuthentication> {
-    const { clock, cachedTokensMax } = this.#settings;
-    const digest = cachedTokensMax > 0 ? tokenDigest(text) : "";
+  /** Checks a token, and keeps it under its digest, if there is one, as seen. */
+  async #authenticate(presented: PresentedToken, digest: string | undefined): Promise<Authentication> {
+    const { clock } = this.#settings;
     const { version } = this.#keys;
-    const seen = cachedTokensMax > 0 ? this.#cache.get(digest, version, clock.monotonicMs()) : undefined;
-    if (seen !== undefined) return { authentic: true, token: seen };
     const said = await this.#check(presented);
-    if (said.authentic && cachedTokensMax > 0) {
-      const lifeMs = said.token.grant.expireTimeMs - clock.now();
-      this.#cache.put(digest, said.token, version, clock.monotonicMs(), lifeMs);
-    }
-    return said;
+    if (!said.authentic) return said;
+    const token = authenticToken(said.token);
+    const lifeMs = said.token.grant.expireTimeMs - clock.now();
+    if (digest !== undefined) this.#cache.put(digest, token, version, clock.monotonicMs(), lifeMs);
+    return { authentic: true, token };
+  }
+
+  #clear(token: AuthenticToken, demand: Demand, age: number): VerifyResult {
+    const { clock, leeway } = this.#settings;
+    const code = clearOffline(token, this.#public.state, demand, clock.now(), leeway);
+    return this.#result(code, token.token.kind, token.token, age);
   }
 
   async #check(presented: PresentedToken): Promise<TokenAuthentication> {
@@ -226,7 +236,12 @@ export class Verifier {
     }
   }
 
-  #result(code: VerificationCode, kind?: "JWT" | "MACAROON", token?: DerivedToken): VerifyResult {
+  #result(
+    code: VerificationCode,
+    kind?: "JWT" | "MACAROON",
+    token?: DerivedToken,
+    age = this.#ageSeconds(),
+  ): VerifyResult {
     return {
       valid: code === "VALID",
       code,
@@ -240,7 +255,12 @@ export class Verifier {
         expireTime: new Date(token.grant.expireTimeMs),
       }),
       revision: this.#public.position?.revision ?? 0n,
-      age: this.#ageSeconds(),
+      age,
     };
   }
 }
+
+/** What the first step says, with the ids of an authentic token as bytes. */
+type Authentication =
+  | { readonly authentic: true; readonly token: AuthenticToken }
+  | Extract<TokenAuthentication, { authentic: false }>;
