@@ -7,12 +7,11 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
  * those of every target, and `own` ones.
  */
 export function tell(facts, own = {}) {
-  process.once("message", async ({ options }) => {
-    process.send(await facts(options));
-    process.on("message", async (question) => {
-      const answer = { ...answers, ...own }[question.ask];
-      process.send((await answer(question)) ?? true);
-    });
+  const all = { ...answers, ...own };
+  // Listens from the start, which keeps the process alive while it has nothing else to wait for.
+  process.on("message", async ({ options, ...question }) => {
+    const answer = options === undefined ? await all[question.ask](question) : await facts(options);
+    process.send(answer ?? true);
   });
 }
 

@@ -35,6 +35,12 @@ export class FakeVerifierClock implements VerifierClock {
     for (const { callback } of due) callback();
   }
 
+  /** The process is suspended: both clocks go on, and nothing of it runs. */
+  suspend(spanMs: number): void {
+    this.#monotonicMs += spanMs;
+    this.#wallMs += spanMs;
+  }
+
   /** Somebody sets the clock, or the machine slept. */
   jump(spanMs: number): void {
     this.#wallMs += spanMs;

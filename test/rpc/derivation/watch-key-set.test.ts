@@ -61,7 +61,9 @@ describe("WatchKeySet", () => {
     const mark = () => follower.state.markOf(idBytes(keyId as KeyId));
     const step = async (change: () => Promise<unknown>) => {
       await change();
-      follower.take(await stream.next());
+      let event = await stream.next();
+      for (; event.case === "heartbeat"; event = await stream.next()) follower.take(event);
+      follower.take(event);
     };
     await step(() => t.admin().disableApiKey({ keyId }));
     expect(mark()).toBe(2 ** 30);
@@ -127,6 +129,22 @@ describe("WatchKeySet", () => {
     const resync = await stream.until("resyncRequired");
     expect(resync).toMatchObject({ reason, snapshotFollows: true });
     expect((await synced(stream)).revision).toBe((await t.app.store.head()).revision);
+  });
+
+  it("makes who resumes from below what was erased begin anew, at a server that doesn't have it in memory", async () => {
+    const first = begin();
+    const point = await resumePoint(await synced(first));
+    for (let i = 0; i < 3; i++) await issueKey(t);
+    await t.app.store.compactChanges(Number.MAX_SAFE_INTEGER, 1_000);
+    const other = await startTestApp({}, t);
+    const stream = watch(other, { resume: [point] });
+    expect(await stream.until("resyncRequired")).toMatchObject({
+      reason: ResyncReason.COMPACTED,
+      snapshotFollows: true,
+    });
+    expect((await synced(stream)).revision).toBe((await t.app.store.head()).revision);
+    stream.close();
+    await other.close();
   });
 
   it("gives an audience's root keys only to who may verify for it", async () => {

@@ -226,6 +226,34 @@ describe("a verifier that knows too little", () => {
     await expect(verifier.verify("x")).rejects.toMatchObject({ reason: "STALE" });
   });
 
+  it("trusts nothing of before it was suspended for a minute, and goes on at the next heartbeat", async () => {
+    const { verifier, clock } = await start();
+    const { token } = await keyWithToken();
+    t.clock.advance(60_000);
+    clock.suspend(60_000);
+    await expect(verifier.verify(token)).rejects.toMatchObject({ reason: "STALE" });
+    await verifier.ready();
+    expect(await verifier.verify(token)).toMatchObject({ valid: true });
+  });
+
+  it("isn't kept fresh by the heartbeats of a server that is cut off from its store", async () => {
+    const { verifier, clock, events } = await start();
+    const { token } = await keyWithToken();
+    const store: { head: unknown } = t.app.store;
+    store.head = () => Promise.reject(new Error("cut off"));
+    t.clock.advance(60_000);
+    clock.suspend(60_000);
+    const heard = () => events.filter(({ kind }) => kind === "applied").length;
+    const before = heard();
+    // Both feeds, twice: the second time certainly of after the cut.
+    await expect.poll(heard, { timeout: 10_000 }).toBeGreaterThanOrEqual(before + 4);
+    await expect(verifier.verify(token)).rejects.toMatchObject({ reason: "STALE" });
+    expect(verifier.status()).toMatchObject({ connected: true, stale: true });
+    Reflect.deleteProperty(store, "head");
+    await verifier.ready();
+    expect((await verifier.verify(token)).valid).toBe(true);
+  });
+
   it("takes silence for a dead connection, and waits a random time of at most 15 s before the next", async () => {
     const { clock, events } = await start();
     clock.advance(6_000);
