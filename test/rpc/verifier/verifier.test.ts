@@ -105,6 +105,19 @@ describe("a verifier", () => {
     }
   });
 
+  it("learns that its tenant is disabled before it is cut off itself", async () => {
+    await t.admin().createTenant({ slug: "closing", name: "Closing" });
+    const watcher = { scopes: ["ichor:keyset:watch", `ichor:verify:aud:${testAudience}`] };
+    const { credential } = await issueKey(t, watcher, "closing");
+    const { verifier, applied, events } = await start({ credential });
+    const { token } = await derive(t, (await issueKey(t, {}, "closing")).credential);
+    expect((await verifier.verify(token)).code).toBe("VALID");
+    const { revision } = await t.admin().disableTenant({ tenant: "closing" });
+    await applied(revision);
+    expect((await verifier.verify(token)).code).toBe("DISABLED");
+    await expect.poll(() => events.map(({ kind }) => kind)).toContain("disconnected");
+  });
+
   it("refuses tokens of a signing key that is compromised, at once", async () => {
     const { verifier, applied } = await start();
     const { token } = await keyWithToken();
