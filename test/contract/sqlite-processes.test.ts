@@ -47,7 +47,7 @@ describe("several processes on one SQLite file", () => {
       expect(children.map(({ said }) => said[0]?.revision)).toEqual(["1", "1", "1"]);
       expect(await query("SELECT slug FROM tenant")).toEqual([{ slug: "default" }]);
       expect(await query("SELECT purpose FROM sealed_secret ORDER BY purpose")).toEqual(
-        ["macaroon_master", "pepper", "signing_key", "signing_key"].map((purpose) => ({ purpose })),
+        ["checkpoint_key", "macaroon_master", "pepper", "signing_key", "signing_key"].map((purpose) => ({ purpose })),
       );
       expect(await query("SELECT action FROM audit_event")).toEqual([{ action: "Bootstrap" }]);
       expect(await query("SELECT id FROM api_key")).toHaveLength(1);
