@@ -49,9 +49,10 @@ async function measure({ name, job, cpuMicros }, window) {
   failed.catch(() => {});
   const next = () => Promise.race([new Promise((resolve) => generator.once("message", resolve)), failed]);
   generator.send({ ...job, ...window });
-  await next();
+  const first = await next();
   const before = await cpuMicros();
-  const { requests, elapsedMs, latenciesMs, failures } = await next();
+  // Who fails while it warms up tells that at once, and begins nothing.
+  const { requests, elapsedMs, latenciesMs, failures } = first === "begin" ? await next() : first;
   const after = await cpuMicros();
   generator.kill();
   if (failures.length > 0) throw new Error(`${name} answered wrongly: ${failures[0]}`);

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+
 /**
  * The figures of a row: per contender the medians of its samples, and per comparison the median of the ratios that each
  * round gave. A ratio of 1 is parity, 2 means half the CPU (or twice the rate) of what it is compared with.
@@ -7,10 +9,10 @@ export function summarize({ title, command, contenders, compare }, samples) {
     title,
     command,
     contenders: contenders.map(({ name }) => ({ name, ...medians(samples[name]) })),
-    comparisons: compare.map(({ of, to, goal }) => ({
+    comparisons: compare.map(({ of, to, goal, most }) => ({
       of,
       to,
-      goal,
+      goal: goal === undefined ? most && { least: 1 / most } : { least: goal },
       cpu: ratio(samples[to], samples[of], "cpuMicros"),
       rate: ratio(samples[of], samples[to], "rate"),
     })),
@@ -61,14 +63,28 @@ function goalText(value, unit, goal) {
   if (goal === undefined) return "";
   const [sign, bound, met] =
     goal.most === undefined ? ["≥", goal.least, value >= goal.least] : ["≤", goal.most, value <= goal.most];
-  return `${sign} ${bound} ${unit}: ${met ? "met" : "**missed**"}`;
+  return `${sign} ${Math.round(bound * 100) / 100} ${unit}: ${met ? "met" : "**missed**"}`;
 }
 
 function number(value) {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value < 0.1 ? 3 : 2);
 }
 
+const begin = "<!-- figures -->";
+const end = "<!-- end of figures -->";
+
+/** Writes the figures into a file: between its two marks, so that what people wrote around them stays, or as the whole of it. */
+export function writeFigures(path, markdown) {
+  const before = existsSync(path) ? readFileSync(path, "utf8") : `${begin}\n${end}\n`;
+  const [head, ...rest] = before.split(begin);
+  const tail = rest.join(begin).split(end)[1];
+  if (tail === undefined) throw new Error(`${path} has no marks ${begin} and ${end}`);
+  writeFileSync(path, `${head}${begin}\n\n${markdown}\n${end}${tail}`);
+}
+
 function rowLines(row) {
+  if (row.failure !== undefined)
+    return [`## ${row.title}`, "", `\`npm run bench -- ${row.name}\``, "", `Not measured: ${row.failure}`, ""];
   return row.figures === undefined ? comparisonLines(row) : figureLines(row);
 }
 
@@ -83,7 +99,7 @@ function comparisonLines({ name, title, contenders, comparisons }) {
     "| --- | --- | --- | --- | --- | --- |",
     ...comparisons.map(
       ({ of, to, cpu, rate, goal }) =>
-        `| ${of} | ${to} | ${times(cpu.median)} | ${times(cpu.least)}–${times(cpu.most)} | ${times(rate.median)} | ${goal === undefined ? "" : `≥ ${goal} ×: ${cpu.median >= goal ? "met" : "**missed**"}`} |`,
+        `| ${of} | ${to} | ${times(cpu.median)} | ${times(cpu.least)}–${times(cpu.most)} | ${times(rate.median)} | ${goalText(cpu.median, "×", goal)} |`,
     ),
     "",
     `| | CPU per request, ${base.name} = 1 | p50, same | p99, same |`,

@@ -8,14 +8,15 @@ import { fileURLToPath } from "node:url";
  * limit answers the very bytes that the server answered).
  *
  * A contender is `{ name, target, options?, env?, execArgv?, load }`; `target` names a file of targets/, which sends
- * `{ port, … }` once it can be called. `load(told, all)` gives the job of the load generator.
+ * `{ port, … }` once it can be called. `load(told, all)` gives the job of the load generator. `envOfAll` makes variables
+ * for each contender, with its folder.
  */
-export async function startTargets({ contenders }, folder) {
+export async function startTargets({ contenders }, folder, envOfAll = () => ({})) {
   const running = [];
   try {
     for (const contender of contenders) {
       const told = Object.fromEntries(running.map(({ name, facts }) => [name, facts]));
-      running.push(await startTarget(contender, told, join(folder, String(running.length))));
+      running.push(await startTarget(contender, told, join(folder, String(running.length)), envOfAll));
     }
   } catch (error) {
     await Promise.all(running.map(({ stop }) => stop()));
@@ -28,12 +29,14 @@ export async function startTarget(
   { name, target, options = () => ({}), env = {}, execArgv = [], load = () => undefined },
   told,
   dataDir,
+  envOfAll = () => ({}),
 ) {
   mkdirSync(dataDir, { recursive: true });
+  const own = { ...(await envOfAll(dataDir)), ...env };
   const log = openSync(join(dataDir, "log"), "w");
   const inherited = Object.entries(process.env).filter(([variable]) => !variable.startsWith("ICHOR_"));
   const child = fork(fileURLToPath(new URL(`../targets/${target}.mjs`, import.meta.url)), [], {
-    env: { ...Object.fromEntries(inherited), ICHOR_DATA_DIR: dataDir, ICHOR_LISTEN: "127.0.0.1:0", ...env },
+    env: { ...Object.fromEntries(inherited), ICHOR_DATA_DIR: dataDir, ICHOR_LISTEN: "127.0.0.1:0", ...own },
     execArgv,
     stdio: ["ignore", log, log, "ipc"],
   });

@@ -3,10 +3,10 @@ import { performance } from "node:perf_hooks";
 import { runWindow } from "./window.mjs";
 
 // gRPC by hand over node:http2: `connections` × `streams` calls in flight. `frames` are sent in turn.
-runWindow(({ port, path, headers, frames, connections, streams, leastBytes }, oneDone, failed) => {
+runWindow(({ port, path, headers, frames, connections, streams, leastBytes, tls }, oneDone, failed) => {
   let next = 0;
   for (let i = 0; i < connections; i++) {
-    const session = connect(`http://127.0.0.1:${port}`);
+    const session = connect(`${tls ? "https" : "http"}://127.0.0.1:${port}`, { rejectUnauthorized: !tls });
     session.on("error", failed);
     for (let j = 0; j < streams; j++) call(session);
   }

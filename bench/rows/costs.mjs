@@ -1,4 +1,4 @@
-import { verifyOverHttp1 } from "./loads.mjs";
+import { verifyOverGrpc, verifyOverHttp1 } from "./loads.mjs";
 
 /** What the log costs that the default configuration writes. */
 export const verifyLogs = {
@@ -39,10 +39,20 @@ export const verifyTelemetry = {
 
 /** What TLS costs on connections that are open. */
 export const verifyTls = {
-  title: "VerifyCredential, warm: the cost of TLS",
+  title: "VerifyCredential, warm: the cost of TLS, Connect JSON over HTTP/1.1",
   contenders: [
     { ...plain, name: "cleartext" },
     { ...plain, name: "TLS", env: { BENCH_TLS: "on" }, load: (told) => ({ ...verifyOverHttp1(told), tls: true }) },
+  ],
+  compare: [{ of: "TLS", to: "cleartext" }],
+};
+
+/** The same over gRPC. */
+export const verifyTlsGrpc = {
+  title: "VerifyCredential, warm: the cost of TLS, gRPC over HTTP/2",
+  contenders: [
+    { ...plain, name: "cleartext", load: verifyOverGrpc },
+    { ...plain, name: "TLS", env: { BENCH_TLS: "on" }, load: (told) => ({ ...verifyOverGrpc(told), tls: true }) },
   ],
   compare: [{ of: "TLS", to: "cleartext" }],
 };

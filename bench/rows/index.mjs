@@ -1,10 +1,13 @@
-import { verifyLogs, verifyTelemetry, verifyTls } from "./costs.mjs";
+import { verifyLogs, verifyTelemetry, verifyTls, verifyTlsGrpc } from "./costs.mjs";
+import { deriveToken, verifyToken } from "./derive-token.mjs";
 import { sdk } from "./sdk.mjs";
+import { start } from "./start.mjs";
 import { stream } from "./stream.mjs";
-import { verifyCold } from "./verify-cold.mjs";
+import { verifyCold, verifyColdPostgres } from "./verify-cold.mjs";
 import { verifyGrpc } from "./verify-grpc.mjs";
 import { verifyHttp1 } from "./verify-http1.mjs";
 import { verifyPeer } from "./verify-peer.mjs";
+import { verifyStoreSize } from "./verify-store-size.mjs";
 
 /** Every row, by the name that it is run under. */
 export const rows = {
@@ -12,9 +15,15 @@ export const rows = {
   "verify-grpc": verifyGrpc,
   "verify-peer": verifyPeer,
   "verify-cold": verifyCold,
+  "verify-cold-postgres": verifyColdPostgres,
+  "verify-store-size": verifyStoreSize,
   "verify-logs": verifyLogs,
   "verify-telemetry": verifyTelemetry,
   "verify-tls": verifyTls,
+  "verify-tls-grpc": verifyTlsGrpc,
+  "derive-token": deriveToken,
+  "verify-token": verifyToken,
   stream,
   sdk,
+  start,
 };

@@ -5,7 +5,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runCommandLine } from "../../dist/services/cli/program.js";
+import { apiOf } from "../lib/api.mjs";
 import { prepareKeys } from "./keys.mjs";
+import { storeKeys } from "./stored-keys.mjs";
 import { suspendKeys } from "./suspend-keys.mjs";
 import { tell } from "./tell.mjs";
 
@@ -13,7 +15,7 @@ import { tell } from "./tell.mjs";
 const stop = new AbortController();
 process.once("SIGTERM", () => stop.abort(new Error("SIGTERM")));
 
-tell(async ({ marks = 0, ...options }) => {
+tell(async ({ marks = 0, stored = 0, token = false, ...options }) => {
   const port = 20_000 + (randomBytes(2).readUInt16BE() % 20_000);
   const tls = process.env.BENCH_TLS === "on";
   const env = {
@@ -29,8 +31,16 @@ tell(async ({ marks = 0, ...options }) => {
   await answering(`${url}/readyz`);
   const rootCredential = readFileSync(join(env.ICHOR_DATA_DIR, "root.key"), "utf8").trim();
   if (marks > 0) suspendKeys(env.ICHOR_DATA_DIR, marks);
-  return { port, rootCredential, ...(await prepareKeys(url, rootCredential, options)) };
+  const prepared = await prepareKeys(url, rootCredential, options);
+  if (stored > 0) prepared.credentials = await storeKeys(env.ICHOR_DATA_DIR, prepared.credentials[0], stored);
+  if (token) prepared.token = await deriveJwt({ port, rootCredential }, prepared.credentials[0]);
+  return { port, rootCredential, ...prepared };
 });
+
+async function deriveJwt(server, credential) {
+  const request = { format: "TOKEN_FORMAT_JWT", audiences: ["https://api.example"], scopes: ["invoices:read"] };
+  return (await apiOf(server)("DerivationService/DeriveToken", request, credential)).token;
+}
 
 /** BENCH_COLLECTOR=on: traces and metrics are sent to a collector in another process. */
 async function collectorEnv() {

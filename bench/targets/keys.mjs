@@ -13,7 +13,7 @@ export async function prepareKeys(url, rootCredential, { keys = 1 } = {}) {
     const { credential } = await call("IssueApiKey", rootCredential, { name, scopes, ownerId: "acme", ttl: "86400s" });
     return credential;
   };
-  const caller = await issue("gateway", ["ichor:keys:verify"]);
+  const caller = await issue("gateway", ["ichor:keys:verify", "ichor:tokens:verify"]);
   const credentials = [];
   for (let i = 0; i < keys; i++) credentials.push(await issue(`service ${i}`, ["invoices:*"]));
   const answer = await call("VerifyCredential", caller, verifyRequest(credentials[0]));
