@@ -16,6 +16,7 @@ import { addRootCredentialCommands } from "./root-credential.ts";
 import { addSecretsCommands } from "./secrets.ts";
 import { addSelfCommands } from "./self.ts";
 import { addServerCommands } from "./serve.ts";
+import { addSidecarCommand } from "./sidecar.ts";
 import { addSigningKeysCommands } from "./signing-keys.ts";
 import { addStoreCommands } from "./store.ts";
 import { addSubscribersCommand } from "./subscribers.ts";
@@ -46,6 +47,7 @@ export async function runCommandLine(args: readonly string[], given: CliIo): Pro
   addWatchCommand(program, io);
   addSelfCommands(program, io);
   addSubscribersCommand(program, io);
+  addSidecarCommand(program, io);
   addSigningKeysCommands(program, io);
   addAudienceKeysCommands(program, io);
   addTenantsCommands(program, io);

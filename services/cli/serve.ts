@@ -17,7 +17,7 @@ import { atomicWriteMax, isoTimeOf, LogLines } from "./log-lines.ts";
 import { reloader } from "./reload.ts";
 
 /** How long SIGTERM waits for calls in flight, in ms; the rest of the ten seconds is for closing. */
-const drainMsMax = 8_000;
+export const drainMsMax = 8_000;
 
 /** Adds `serve` and `migrate`. The server's code is loaded when it is to run: client commands start without it. */
 export function addServerCommands(program: Command, io: CliIo): void {
@@ -105,7 +105,7 @@ function parseWorkers(text: string): number {
 }
 
 /** One JSON line per event: time as ISO 8601, level by name. */
-function logOptions(level: LogLevel): LoggerOptions {
+export function logOptions(level: LogLevel): LoggerOptions {
   return {
     level,
     base: null,
@@ -135,7 +135,8 @@ export async function tellingStartFaults(start: () => Promise<void>): Promise<vo
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
+/** Resolves when the signal aborts. */
+export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });

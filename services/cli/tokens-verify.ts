@@ -1,5 +1,3 @@
-import { create } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { type Command, InvalidArgumentError } from "commander";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import {
@@ -12,9 +10,8 @@ import { createVerifier } from "../verifier/create-verifier.ts";
 import type { VerifierOptions } from "../verifier/options.ts";
 import { VerifierUnavailableError } from "../verifier/unavailable-error.ts";
 import type { Verifier } from "../verifier/verifier.ts";
-import type { VerifyResult } from "../verifier/verify-result.ts";
-import { credentialKindToProto, nameOf, verificationCodeToProto } from "../wire/enums.ts";
-import { toDuration } from "../wire/time.ts";
+import { verifyResponseOf } from "../verifier/verify-response.ts";
+import { nameOf } from "../wire/enums.ts";
 import { serviceClient } from "./client.ts";
 import { type CliIo, CommandEnd, exitStatus, readCredential } from "./io.ts";
 import { printer } from "./print.ts";
@@ -94,7 +91,9 @@ async function verifyOffline(token: string, options: VerifyOptions, io: CliIo): 
   try {
     // Whether it may answer is for `verify` to say, which tells why not.
     await verifier.ready(AbortSignal.any([late.signal, io.stop])).catch(() => {});
-    return responseOf(await verifier.verify(token, { scopes, context, ...(clientIp !== undefined && { clientIp }) }));
+    return verifyResponseOf(
+      await verifier.verify(token, { scopes, context, ...(clientIp !== undefined && { clientIp }) }),
+    );
   } catch (error) {
     if (error instanceof TypeError) throw misuse(error);
     if (!(error instanceof VerifierUnavailableError)) throw error;
@@ -118,28 +117,6 @@ function verifierOf(options: VerifierOptions): Verifier {
 /** The verifier's word for options and demands that make no sense. */
 function misuse({ message }: TypeError): CommandEnd {
   return new CommandEnd(exitStatus.usage, message);
-}
-
-/** The answer in the form of the server's. */
-function responseOf(result: VerifyResult): VerifyCredentialResponse {
-  const { valid, code, kind, keyId, ownerId, tenantId, tokenId, scopes, expireTime, revision, age } = result;
-  return create(VerifyCredentialResponseSchema, {
-    valid,
-    code: verificationCodeToProto[code],
-    ...(kind && { kind: credentialKindToProto[kind] }),
-    ...(keyId !== undefined && {
-      key: {
-        id: keyId,
-        ...(ownerId !== undefined && { ownerId }),
-        ...(tenantId !== undefined && { tenantId }),
-        scopes: [...(scopes ?? [])],
-        ...(expireTime && { expireTime: timestampFromDate(expireTime) }),
-      },
-    }),
-    ...(tokenId !== undefined && { tokenId }),
-    revision,
-    age: toDuration(age * 1000),
-  });
 }
 
 function linesOf({ code, tokenId, key, revision, age }: VerifyCredentialResponse): readonly string[] {

@@ -45,6 +45,7 @@ export const errorReasons = [
   "TOO_MANY_STREAMS",
   "RATE_LIMITED",
   "TOO_MANY_CALLS",
+  "UPSTREAM_UNAVAILABLE",
 ] as const;
 
 export type ErrorReason = (typeof errorReasons)[number];

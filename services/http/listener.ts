@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
-import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { createServer as createNetServer, type ListenOptions, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type SecureContextOptions, type Server as TlsServer } from "node:tls";
 import type { Log } from "../rpc/log.ts";
 import type { NodeRequest, NodeResponse } from "../rpc/node-handler.ts";
@@ -47,6 +47,8 @@ export interface ListenAddress {
 export interface Listener {
   /** Starts to accept connections. Port 0 takes a free one. Rejects with Node's error, as EADDRINUSE. */
   listen(host: string, port: number): Promise<ListenAddress>;
+  /** The same on a Unix socket, which nobody else may listen on; its peers have no address. */
+  listenAtPath(path: string): Promise<void>;
   /**
    * Uses other certificates and authorities for connections from now on; those that there are go on. Only on a port with
    * TLS; whether clients are asked for a certificate doesn't change.
@@ -94,10 +96,13 @@ export function createListener({ handler, fastUnary, tls, limits: given, log }: 
 
   return {
     async listen(host, port) {
-      const address = await listen(server, host, port, tls ? "https" : "http");
-      // As EMFILE when it accepts: the next connection may succeed.
-      server.on("error", (err) => log.error({ err }, "listener failed"));
-      return address;
+      await listening(server, { host, port });
+      tellFaults(server, log);
+      return addressOf(server, tls ? "https" : "http");
+    },
+    async listenAtPath(path) {
+      await listening(server, { path });
+      tellFaults(server, log);
     },
     renewTls(renewed) {
       if (tlsServer === undefined) throw new TypeError("the listener has no TLS");
@@ -160,14 +165,23 @@ function createTlsListener(
   return server;
 }
 
-function listen(server: Server, host: string, port: number, scheme: string): Promise<ListenAddress> {
+function listening(server: Server, at: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host, port }, () => {
+    server.listen(at, () => {
       server.off("error", reject);
-      const bound = server.address() as AddressInfo;
-      const shownHost = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
-      resolve({ host: bound.address, port: bound.port, url: `${scheme}://${shownHost}:${bound.port}` });
+      resolve();
     });
   });
+}
+
+function addressOf(server: Server, scheme: string): ListenAddress {
+  const { address, family, port } = server.address() as AddressInfo;
+  const shownHost = family === "IPv6" ? `[${address}]` : address;
+  return { host: address, port, url: `${scheme}://${shownHost}:${port}` };
+}
+
+/** As EMFILE when it accepts: the next connection may succeed. */
+function tellFaults(server: Server, log: Log): void {
+  server.on("error", (err) => log.error({ err }, "listener failed"));
 }

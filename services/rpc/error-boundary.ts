@@ -52,6 +52,7 @@ export const outcomeOfReason: Readonly<Record<ErrorReason, Outcome>> = {
   TOO_MANY_STREAMS: { code: Code.ResourceExhausted, level: "warn" },
   RATE_LIMITED: { code: Code.ResourceExhausted, level: "info" },
   TOO_MANY_CALLS: { code: Code.ResourceExhausted, level: "warn" },
+  UPSTREAM_UNAVAILABLE: { code: Code.Unavailable, level: "warn" },
   DEFAULT_TENANT: { code: Code.FailedPrecondition, level: "info" },
   SUBSCRIPTION_NOT_FOUND: { code: Code.NotFound, level: "info" },
 };

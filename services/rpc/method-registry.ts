@@ -125,9 +125,19 @@ export interface MethodRegistry {
  * access table doesn't name, or that it opens to anyone.
  */
 export function scopedService<S extends DescService>(service: S, methods: ScopedMethods<S>): Registration {
+  return scopedMethods(service, service.methods, methods);
+}
+
+/** Registers those methods of a service that are given, and no others: of a process that serves a part. Throws likewise. */
+export function partOfService<S extends DescService>(service: S, methods: Partial<ScopedMethods<S>>): Registration {
+  const served = service.methods.filter(({ localName }) => localName in methods);
+  return scopedMethods(service, served, methods);
+}
+
+function scopedMethods(service: DescService, served: readonly DescMethod[], methods: object): Registration {
   const unary: UnaryMethod[] = [];
   const streams: StreamMethod[] = [];
-  for (const desc of service.methods) {
+  for (const desc of served) {
     const name = fullMethodName(desc);
     const access = accessTable[name];
     if (access === undefined || "open" in access) throw new TypeError(`${name} needs a caller in the access table`);

@@ -7,6 +7,7 @@ import { after, type Eventual } from "../core/eventual.ts";
 import type { TenantId } from "../core/ids.ts";
 import { parseTraceparent } from "../core/traceparent.ts";
 import type { CallerAccess } from "./access.ts";
+import { AdmittedCall } from "./admitted-call.ts";
 import { bearerCredential } from "./bearer-credential.ts";
 import type { Call, Carrier, FrameSink } from "./call.ts";
 import { CallLifetime } from "./call-lifetime.ts";
@@ -30,6 +31,8 @@ export interface PipelineDeps {
    * CREDENTIAL_REFUSED if it isn't valid now, whatever check it failed.
    */
   readonly authenticate: (presentedCredential: string, clientAddress: string, holder: boolean) => Eventual<Caller>;
+  /** Gives what `authenticate` gets of the header Authorization; default `bearerCredential`. */
+  readonly credentialOf?: (authorization: string | undefined) => string;
   /** Says where the client is: the peer, or for whom a trusted proxy asks; empty: unknown. */
   readonly clientAddress: (carrier: Carrier) => string;
   /**
@@ -135,6 +138,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   const timeoutMsMax = deps.callTimeoutMsMax ?? callTimeoutMsMax;
   const slots = deps.slots ?? new CallSlots();
   const streamsMax = deps.openStreamsMax ?? openStreamsMax;
+  const credentialOf = deps.credentialOf ?? bearerCredential;
   let streams = 0;
 
   function unary<M extends DescMethodUnary>(
@@ -236,7 +240,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   function callerOf(access: CallerAccess, { carrier, clientAddress }: Progress): Eventual<Caller> {
     const authorization = carrier.header("authorization");
     const certified = authorization === undefined ? byCertificate(access, carrier, clientAddress) : undefined;
-    return certified ?? authenticate(bearerCredential(authorization), clientAddress, "holder" in access);
+    return certified ?? authenticate(credentialOf(authorization), clientAddress, "holder" in access);
   }
 
   /** A page in a browser sends the certificate without having it: what comes from one must show a credential. */
@@ -359,41 +363,4 @@ function withinDeadline<T>(work: Promise<T>, lifetime: CallLifetime, timeoutMs: 
 
 function hasGone(carrier: Carrier): boolean {
   return carrier.aborted ?? carrier.signal.aborted;
-}
-
-/** A call that has passed every check. Its signal is made only if the method asks for it. */
-class AdmittedCall implements Call {
-  readonly method: string;
-  readonly caller: Caller;
-  readonly tenantId: TenantId;
-  readonly clientAddress: string;
-  readonly #lifetime: CallLifetime;
-  readonly #endMs: number;
-  readonly #monotonicMs: () => number;
-
-  constructor(
-    method: string,
-    caller: Caller,
-    tenantId: TenantId,
-    clientAddress: string,
-    lifetime: CallLifetime,
-    endMs: number,
-    monotonicMs: () => number,
-  ) {
-    this.method = method;
-    this.caller = caller;
-    this.tenantId = tenantId;
-    this.clientAddress = clientAddress;
-    this.#lifetime = lifetime;
-    this.#endMs = endMs;
-    this.#monotonicMs = monotonicMs;
-  }
-
-  remainingMs(): number {
-    return this.#endMs - this.#monotonicMs();
-  }
-
-  get signal(): AbortSignal {
-    return this.#lifetime.signal;
-  }
 }

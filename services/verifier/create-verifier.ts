@@ -19,6 +19,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     cachedTokensMax: cachedTokensDefault,
     clientName: "ichor-verifier",
     onEvent: () => {},
+    onRecordsChanged: () => {},
     clock: systemClock,
     jitter: Math.random,
     ...options,

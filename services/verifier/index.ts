@@ -1,7 +1,7 @@
 export { attenuate, type Narrowing } from "./attenuate.ts";
 export type { VerifierClock } from "./clock.ts";
 export { createVerifier } from "./create-verifier.ts";
-export type { OnStale, VerifierEvent, VerifierOptions } from "./options.ts";
+export type { OnStale, RecordChanges, VerifierEvent, VerifierOptions } from "./options.ts";
 export { VerifierUnavailableError } from "./unavailable-error.ts";
 export type { Verifier, VerifierStatus } from "./verifier.ts";
 export type { VerifyDemand, VerifyResult } from "./verify-result.ts";

@@ -15,6 +15,18 @@ export type VerifierEvent =
   | { readonly kind: "snapshot_file_ignored"; readonly why: string }
   | { readonly kind: "snapshot_file_failed"; readonly error: unknown };
 
+/** What was told of records of keys, for who keeps answers about keys beside the verifier. */
+export type RecordChanges =
+  /** Nothing holds that was kept before. */
+  | { readonly of: "all" }
+  | {
+      readonly of: "some";
+      /** Ids of keys, `key_…`, whose records changed. */
+      readonly keyIds: readonly string[];
+      /** Whether keys were imported: a credential that wasn't known may be one now. */
+      readonly imported: boolean;
+    };
+
 export interface VerifierOptions {
   /** Base URL of the server, as `https://keys.example`; or `transport`. */
   readonly url?: string;
@@ -43,6 +55,11 @@ export interface VerifierOptions {
   readonly clientName?: string;
   /** Called for what operators want to count; must not throw. */
   readonly onEvent?: (event: VerifierEvent) => void;
+  /**
+   * Called for changes of keys' records, before the event `applied` of their revision and before the server is told that
+   * it was applied; must not throw.
+   */
+  readonly onRecordsChanged?: (changes: RecordChanges) => void;
   readonly clock?: VerifierClock;
   /** From 0 to below 1, for the time between attempts to connect; default `Math.random`. */
   readonly jitter?: () => number;

@@ -9,8 +9,9 @@ import { type AuthenticToken, authenticToken, clearOffline } from "../core/key-s
 import { isScope } from "../core/scopes.ts";
 import type { VerificationCode } from "../core/verification-code.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";
-import { Follower, type Identity } from "./follower.ts";
+import { type AppliedEvent, Follower, type Identity } from "./follower.ts";
 import type { Settings } from "./options.ts";
+import { recordChanges } from "./record-changes.ts";
 import { FeedReplica } from "./replica.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
 import { TokenCache, tokenDigest } from "./token-cache.ts";
@@ -86,7 +87,7 @@ export class Verifier {
       onSubscribed: (identity) => {
         this.#identity = identity;
       },
-      onApplied: (feed) => this.#applied(feed),
+      onApplied: (feed, event) => this.#applied(feed, event),
     });
   }
 
@@ -174,7 +175,9 @@ export class Verifier {
     return oldestMs / 1000;
   }
 
-  #applied(feed: FeedReplica): void {
+  #applied(feed: FeedReplica, event: AppliedEvent): void {
+    const changes = recordChanges(event);
+    if (changes !== undefined) this.#settings.onRecordsChanged(changes);
     this.#settings.onEvent({ kind: "applied", feed: feed.name, revision: feed.position?.revision ?? 0n });
     this.#keeper?.changed(this.#identity);
     if (!this.#known || this.#stale) return;

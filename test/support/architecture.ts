@@ -29,6 +29,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
     values: [
       "app",
       "secrets-work",
+      "sidecar",
       "store-work",
       "diagnose",
       "doctor",
@@ -95,12 +96,13 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   workers: { values: ["core", "telemetry"], types: ["changes", "limits"] },
   limits: { values: ["core"] },
   wire: { values: ["core"] },
+  sidecar: { values: ["core", "wire", "rpc", "http", "verifier"] },
   verifier: { values: ["core", "wire", "durable-file"] },
   client: { values: ["core"] },
   core: { values: [] },
 };
 
-const mayImportGenerated = ["admin", "self", "derivation", "rpc", "wire", "verifier", "client", "cli"];
+const mayImportGenerated = ["admin", "self", "derivation", "rpc", "wire", "verifier", "client", "cli", "sidecar"];
 /** Who puts adapters together. */
 const composition = [
   "services/app.ts",

@@ -31,6 +31,8 @@ export interface RunningCommand {
   line(fits: (line: string) => boolean): Promise<string>;
   /** Sends SIGINT, as Ctrl-C does; gives the exit status and what it said on standard error. */
   interrupt(): Promise<{ readonly status: number | null; readonly stderr: string }>;
+  /** Sends SIGKILL; resolves when it has ended. */
+  kill(): Promise<unknown>;
   /** Resolves when it has ended by itself. */
   readonly ended: Promise<{ readonly status: number | null; readonly stderr: string }>;
 }
@@ -78,6 +80,10 @@ export function startIchor(args: readonly string[], { cwd, env }: CommandOptions
         waiting.add(again);
         again();
       }),
+    kill: () => {
+      child.kill("SIGKILL");
+      return ended;
+    },
     interrupt: () => {
       child.kill("SIGINT");
       return ended;

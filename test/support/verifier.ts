@@ -69,7 +69,7 @@ export async function makeTestVerifier(t: TestApp, options: Partial<VerifierOpti
 }
 
 /** A transport whose streams end, and whose calls fail, while it is broken. */
-function breakable(transport: Transport) {
+export function breakable(transport: Transport) {
   let broken = new AbortController();
   let down = false;
   const calls: string[] = [];

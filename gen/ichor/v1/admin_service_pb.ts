@@ -1505,7 +1505,7 @@ export const AdminService: GenService<{
    * VerifyCredential says whether a credential is authentic and allows a request.
    * Success: `valid` and a code of the closed list; a refused credential is an answer too.
    * Idempotency: changes nothing but usage counts.
-   * Reasons: REVISION_NOT_REACHED.
+   * Reasons: REVISION_NOT_REACHED, UPSTREAM_UNAVAILABLE.
    * Callers: `ichor:keys:verify`.
    * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
    *

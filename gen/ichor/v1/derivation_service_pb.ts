@@ -249,7 +249,7 @@ export const DerivationService: GenService<{
    * VerifyToken says whether a derived token is authentic and allows a request; its `audience` is required.
    * Success: `valid` and a code of the closed list; a key is MALFORMED, since it is no derived token.
    * Idempotency: reads only.
-   * Reasons: INVALID_FIELD, REVISION_NOT_REACHED.
+   * Reasons: INVALID_FIELD, REVISION_NOT_REACHED, UPSTREAM_UNAVAILABLE.
    * Callers: `ichor:tokens:verify`.
    * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
    * buf:lint:ignore RPC_REQUEST_STANDARD_NAME

@@ -1,0 +1,157 @@
+import type { Transport } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
+import type { Caller } from "../core/caller.ts";
+import { createFastUnary, type FastUnary } from "../http/fast-unary.ts";
+import { createRequestHandler, probeEndpoints } from "../http/plain-endpoints.ts";
+import { logCalls } from "../rpc/call-record.ts";
+import { connectRoutes } from "../rpc/connect-routes.ts";
+import { healthService } from "../rpc/health.ts";
+import type { ParentLog } from "../rpc/log.ts";
+import { createMethodRegistry } from "../rpc/method-registry.ts";
+import { createRpcHandler, type NodeRequest, type NodeResponse } from "../rpc/node-handler.ts";
+import { createPipeline } from "../rpc/pipeline.ts";
+import { createReadiness, type Readiness } from "../rpc/readiness.ts";
+import { systemClock, type VerifierClock } from "../verifier/clock.ts";
+import { createVerifier } from "../verifier/create-verifier.ts";
+import type { VerifierEvent } from "../verifier/options.ts";
+import type { Verifier } from "../verifier/verifier.ts";
+import { decideHere } from "./decide.ts";
+import { KeyAnswers } from "./key-answers.ts";
+import { localCaller } from "./local-caller.ts";
+import { sidecarMethods } from "./methods.ts";
+import { Upstream } from "./upstream.ts";
+
+/** How often it is looked whether what is known is still fresh enough, in ms. */
+const readinessMs = 500;
+
+export interface SidecarOptions {
+  /** Base URL of the server. */
+  readonly upstream: string;
+  /** How to reach it, if not by Connect over HTTP/2. */
+  readonly transport?: Transport;
+  /** The side-car's own key; see docs/operate/sidecar.md for its scopes. */
+  readonly credential: string;
+  /** Whose tokens are verified here; absent: those for the server itself, and only JWTs. */
+  readonly audience?: string;
+  /** From which age on nothing is decided here, in seconds. */
+  readonly maxStaleness: number;
+  readonly snapshotFile?: string;
+  readonly clock?: VerifierClock;
+  readonly log: ParentLog;
+}
+
+/** A side-car without its listener. */
+export interface Sidecar {
+  readonly handler: (request: NodeRequest, response: NodeResponse) => void;
+  readonly fastUnary: FastUnary;
+  /** The same methods on any connect router. */
+  readonly routes: ReturnType<typeof connectRoutes>;
+  readonly readiness: Readiness;
+  readonly verifier: Verifier;
+  /** Ends what runs in the background; calls must have ended. */
+  close(): Promise<void>;
+}
+
+/** Puts a side-car together and begins to follow the server. Throws TypeError for options that make no sense. */
+export function buildSidecar(options: SidecarOptions): Sidecar {
+  const { upstream: url, credential, maxStaleness, snapshotFile, clock = systemClock, log } = options;
+  const { now, monotonicMs } = clock;
+  const transport = options.transport ?? createConnectTransport({ baseUrl: url, httpVersion: "2" });
+  const audience = options.audience ?? url;
+  const readiness = createReadiness();
+  const upstream = new Upstream({
+    ...{ transport, credential, monotonicMs },
+    onTurn(failure) {
+      readiness.degrade("upstream", failure !== undefined);
+      if (failure === undefined) log.info({}, "the server answers again");
+      else log.warn({ failure }, "the server doesn't answer");
+    },
+  });
+  const keys = new KeyAnswers({ ask: (request, known) => upstream.verify(request, known), now, monotonicMs });
+  const verifier = createVerifier({
+    ...{ transport, credential, audience, maxStaleness, clock },
+    macaroons: options.audience !== undefined,
+    clientName: "ichor sidecar",
+    ...(snapshotFile !== undefined && { snapshotFile }),
+    onRecordsChanged: (changes) => keys.changed(changes),
+    onEvent(event) {
+      if (event.kind === "applied" && event.feed === "public") keys.revision = event.revision;
+      // Something was missed, or may have been.
+      if (event.kind === "resync") keys.changed({ of: "all" });
+      tell(event, log);
+    },
+  });
+  // Of the snapshot file: what the feed tells goes on from there.
+  keys.revision = verifier.status().revision;
+  const look = () => {
+    const { ready, stale } = verifier.status();
+    readiness.set("key_set", !ready || stale);
+  };
+  let cancelLook = () => {};
+  const goOnLooking = () => {
+    look();
+    cancelLook = clock.schedule(goOnLooking, readinessMs);
+  };
+  goOnLooking();
+
+  const pipeline = createPipeline({
+    credentialOf: () => "",
+    authenticate: callerOf(verifier),
+    clientAddress: ({ peerAddress }) => peerAddress,
+    resolveTenant: () => Promise.reject(new TypeError("local callers stay in their tenant")),
+    limitCaller: () => {},
+    isDraining: () => readiness.draining,
+    record: logCalls(log),
+    monotonicMs,
+  });
+  const health = healthService([AdminService.typeName, DerivationService.typeName], readiness);
+  const registry = createMethodRegistry([...sidecarMethods(decideHere({ verifier, audience, keys })), health]);
+  const routes = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
+  return {
+    handler: createRequestHandler(createRpcHandler(routes, log), probeEndpoints(readiness), log),
+    fastUnary: createFastUnary({ registry, pipeline, log }),
+    routes,
+    readiness,
+    verifier,
+    async close() {
+      cancelLook();
+      await verifier.close();
+    },
+  };
+}
+
+/** One caller as long as the tenant is the same, so that its log lines are made for less. */
+function callerOf(verifier: Pick<Verifier, "status">): () => Caller {
+  let caller = localCaller(undefined);
+  return () => {
+    const { tenantId } = verifier.status();
+    if (tenantId !== undefined && tenantId !== caller.tenantId) caller = localCaller(tenantId);
+    return caller;
+  };
+}
+
+function tell(event: VerifierEvent, log: ParentLog): void {
+  switch (event.kind) {
+    case "connected":
+      log.info({ subscriptionId: event.subscriptionId }, "follows the server");
+      break;
+    case "disconnected":
+      log.warn({ why: messageOf(event.error), retryInMs: Math.round(event.retryInMs) }, "doesn't follow the server");
+      break;
+    case "resync":
+      log.warn({ feed: event.feed, why: messageOf(event.error) }, "begins a feed anew");
+      break;
+    case "snapshot_file_ignored":
+      log.warn({ why: event.why }, "the snapshot file is ignored");
+      break;
+    case "snapshot_file_failed":
+      log.warn({ why: messageOf(event.error) }, "the snapshot file can't be written");
+      break;
+  }
+}
+
+function messageOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.message : undefined;
+}

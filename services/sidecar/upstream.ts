@@ -1,0 +1,101 @@
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import type { VerifyCredentialRequest, VerifyCredentialResponse } from "../../gen/ichor/v1/verification_pb.ts";
+import { IchorError } from "../core/errors.ts";
+import { hasRoom, levelAfter, type RateLimit } from "../core/rate-limit.ts";
+
+/** How long the server may take for an answer, in ms. */
+export const upstreamTimeoutMs = 5_000;
+/** Questions to the server that may be under way at a time. */
+export const questionsMax = 256;
+/** How many of them may be about credentials that were never found right: whoever makes some up must not fill it. */
+export const strangersMax = 64;
+/** How often the server may say of such a one that it is none. */
+export const strangersLimit: RateLimit = { name: "strangers", limit: 100, periodMs: 1_000, burst: 1_000, strict: true };
+const retryAfterMs = 1_000;
+
+export interface UpstreamOptions {
+  readonly transport: Transport;
+  readonly credential: string;
+  /** A clock that only goes forward, in ms. */
+  readonly monotonicMs: () => number;
+  /** Told when the server begins to fail, with what it failed with, and when it answers again: undefined. */
+  readonly onTurn: (failure: unknown) => void;
+}
+
+/** The server that a side-car asks, within bounds. */
+export class Upstream {
+  readonly #options: UpstreamOptions;
+  readonly #ask: (request: VerifyCredentialRequest) => Promise<VerifyCredentialResponse>;
+  #failing = false;
+  #questions = 0;
+  #strangers = 0;
+  /** Of `strangersLimit`, as of `#levelMs`. */
+  #level = 0;
+  #levelMs: number;
+
+  constructor(options: UpstreamOptions) {
+    const { transport, credential, monotonicMs } = options;
+    this.#options = options;
+    this.#levelMs = monotonicMs();
+    const client = createClient(AdminService, transport);
+    const headers = { authorization: `Bearer ${credential}` };
+    this.#ask = (request) => client.verifyCredential(request, { headers, timeoutMs: upstreamTimeoutMs });
+  }
+
+  /**
+   * Asks about a credential. Rejects with UPSTREAM_UNAVAILABLE if there is no answer, whatever the reason, or no room to
+   * ask; and with REVISION_NOT_REACHED.
+   *
+   * @param known whether it was found right before, and so isn't counted among the strangers
+   */
+  async verify(request: VerifyCredentialRequest, known: boolean): Promise<VerifyCredentialResponse> {
+    this.#requireRoom(known);
+    this.#questions++;
+    if (!known) this.#strangers++;
+    try {
+      const answer = await this.#ask(request);
+      if (!known && answer.key === undefined) this.#level = this.#levelNow() + 1;
+      this.#turn(undefined);
+      return answer;
+    } catch (error) {
+      throw this.#failureOf(error);
+    } finally {
+      this.#questions--;
+      if (!known) this.#strangers--;
+    }
+  }
+
+  #requireRoom(known: boolean): void {
+    const level = this.#levelNow();
+    const strangerFits = this.#strangers < strangersMax && hasRoom([strangersLimit], [level], 1);
+    if (this.#questions < questionsMax && (known || strangerFits)) return;
+    throw new IchorError("UPSTREAM_UNAVAILABLE", "too much is being asked of the server", { retryAfterMs });
+  }
+
+  #levelNow(): number {
+    const nowMs = this.#options.monotonicMs();
+    this.#level = levelAfter(strangersLimit, this.#level, nowMs - this.#levelMs);
+    this.#levelMs = nowMs;
+    return this.#level;
+  }
+
+  #failureOf(error: unknown): IchorError {
+    const failure = ConnectError.from(error);
+    const [info] = failure.findDetails(ErrorInfoSchema);
+    if (info?.reason === "REVISION_NOT_REACHED") {
+      return new IchorError("REVISION_NOT_REACHED", "the server hasn't come to the revision", { retryAfterMs });
+    }
+    this.#turn(failure);
+    // That the side-car's own credential is refused is no fault of who asks it.
+    return new IchorError("UPSTREAM_UNAVAILABLE", "the server can't be asked", { retryAfterMs, cause: failure });
+  }
+
+  #turn(failure: ConnectError | undefined): void {
+    const failing = failure !== undefined;
+    if (failing === this.#failing) return;
+    this.#failing = failing;
+    this.#options.onTurn(failure && { code: Code[failure.code], message: failure.rawMessage });
+  }
+}
