@@ -48,7 +48,7 @@ import { StoreStartError } from "./store/start-error.ts";
 import { withStore } from "./store/with-store.ts";
 import { measureCalls } from "./telemetry/measure-calls.ts";
 import { Metrics } from "./telemetry/metrics.ts";
-import { traceCalls, traceSteps } from "./telemetry/trace-calls.ts";
+import { tracingBy } from "./telemetry/tracing.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
 import { authenticateCertified } from "./verification/authenticate-certified.ts";
 import { limitCaller } from "./verification/limit-caller.ts";
@@ -124,14 +124,14 @@ export async function renewEpoch(
 
 /** Opens the store, makes what a first start makes, and puts every service on its ports. Rejects if the start is refused. */
 export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App> {
-  const { now, random, log, tracerProvider, family } = deps;
+  const { now, random, log, family } = deps;
   const monotonicMs = () => performance.now();
   const metrics = new Metrics(deps.meterProvider);
   /** What a reload may change is read from here, each time. */
   let live = config;
   makeDataDir(config.dataDir);
   warnIfOpenToAll(config.dataDir, log);
-  const step = tracerProvider && traceSteps(tracerProvider);
+  const { traceCall, step } = await tracingBy(deps.tracerProvider);
   const { databaseUrl: url, migrate } = config;
   const store = await openStore({ url, migrate, clock: { now }, random, log, ...(step && { step }) });
   try {
@@ -205,7 +205,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
           notices.refused({ method, reason: failure.reason, clientAddress, tenantId, keyId: caller?.keyId });
         if (caller?.secretVersion !== undefined) use.record(caller.keyId, caller.secretVersion, clientAddress);
       },
-      ...(tracerProvider && { traceCall: traceCalls(tracerProvider) }),
+      ...(traceCall && { traceCall }),
       monotonicMs,
     });
     const countVerification = countVerifications(metrics);

@@ -13,6 +13,8 @@ export interface IchorClientOptions {
   readonly credential?: string;
   /** Id or slug of the tenant to act on, if not the credential's own. */
   readonly tenant?: string;
+  /** With `url`: headers of each call besides, as the `traceparent` that OpenTelemetry's `propagation.inject` writes; asked each time. */
+  readonly headers?: () => Readonly<Record<string, string>>;
 }
 
 /** The services of a server, with typed methods. */
@@ -23,9 +25,10 @@ export interface IchorClient {
 }
 
 /** Makes a client. Throws TypeError for options that make no sense. */
-export function createIchorClient({ url, transport, credential, tenant }: IchorClientOptions): IchorClient {
+export function createIchorClient({ url, transport, credential, tenant, headers }: IchorClientOptions): IchorClient {
   if ((url === undefined) === (transport === undefined)) throw new TypeError("give either url or transport");
   const authorize: Interceptor = (next) => (request) => {
+    for (const [name, value] of Object.entries(headers?.() ?? {})) request.header.set(name, value);
     if (credential !== undefined) request.header.set("authorization", `Bearer ${credential}`);
     if (tenant !== undefined) request.header.set("ichor-tenant", tenant);
     return next(request);

@@ -6,9 +6,13 @@ import type { Metrics } from "./metrics.ts";
 
 type CallAttributes = AttributesOf<"rpc.server.call.duration">;
 
-/** Measures each finished call. Its attributes are made once for each way that a method ended so far. */
+/**
+ * Measures each finished call, if anybody wants to know. Its attributes are made once for each way that a method ended so
+ * far.
+ */
 export function measureCalls(metrics: Metrics): RecordCall {
   const durations = metrics.histogram("rpc.server.call.duration");
+  if (durations === undefined) return () => {};
   const made = new Map<string, Map<string, CallAttributes>>();
   return (call) => {
     const ofMethod = getOrMake(made, call.method, () => new Map<string, CallAttributes>());

@@ -1,11 +1,4 @@
-import {
-  type BatchObservableCallback,
-  createNoopMeter,
-  type Histogram,
-  type Meter,
-  type MeterProvider,
-  type Observable,
-} from "@opentelemetry/api";
+import type { BatchObservableCallback, Histogram, Meter, MeterProvider, Observable } from "@opentelemetry/api";
 import { getOrMake } from "../core/get-or-make.ts";
 import { type AttributesOf, type InstrumentName, type InstrumentSpec, instruments } from "./instruments.ts";
 
@@ -31,12 +24,12 @@ interface Reading {
 }
 
 /**
- * Puts the instruments of the list on a provider of OpenTelemetry's API; without one everything is as cheap as the
- * counting itself. Counters and gauges are read when they are collected: what happens often adds 1 to a field, while a
+ * Puts the instruments of the list on a provider of OpenTelemetry's API. Without one only the counting is left, and nothing
+ * of that library is loaded. Counters and gauges are read when they are collected: what happens often adds 1 to a field, while a
  * library's counter looks its attributes up each time (1.2 µs). Only distributions are told one by one.
  */
 export class Metrics {
-  readonly #meter: Meter;
+  readonly #meter: Meter | undefined;
   readonly #observed = new Map<string, Observed>();
   readonly #collect: BatchObservableCallback = (result) => {
     for (const { instrument, readings } of this.#observed.values()) {
@@ -49,7 +42,7 @@ export class Metrics {
   #told: Observable[] = [];
 
   constructor(provider: MeterProvider | undefined) {
-    this.#meter = provider?.getMeter(scopeName) ?? createNoopMeter();
+    this.#meter = provider?.getMeter(scopeName);
   }
 
   /** A new count under these attributes; counts of the same attributes must not be made twice. */
@@ -77,15 +70,17 @@ export class Metrics {
 
   /** A counter or gauge whose value somebody else keeps. */
   observe<N extends InstrumentName<"counter" | "gauge">>(name: N, attributes: AttributesOf<N>, read: Read): void {
-    const observed = getOrMake(this.#observed, name, () => ({ instrument: this.#observable(name), readings: [] }));
-    if (observed.readings.length === 0) this.#listen();
+    const meter = this.#meter;
+    if (meter === undefined) return;
+    const observed = getOrMake(this.#observed, name, () => ({ instrument: observableOf(meter, name), readings: [] }));
+    if (observed.readings.length === 0) this.#listen(meter);
     observed.readings.push({ attributes: Object.freeze({ ...attributes }), read });
   }
 
-  /** A distribution; give `record` frozen attributes that are made once. */
-  histogram<N extends InstrumentName<"histogram">>(name: N): Histogram<AttributesOf<N>> {
+  /** A distribution; give `record` frozen attributes that are made once. undefined: nobody wants to know. */
+  histogram<N extends InstrumentName<"histogram">>(name: N): Histogram<AttributesOf<N>> | undefined {
     const { unit, help, buckets }: InstrumentSpec = instruments[name];
-    return this.#meter.createHistogram(name, {
+    return this.#meter?.createHistogram(name, {
       unit,
       description: help,
       advice: { explicitBucketBoundaries: [...(buckets ?? [])] },
@@ -94,23 +89,21 @@ export class Metrics {
 
   /** Ends what is read: the provider may go on. */
   close(): void {
-    this.#meter.removeBatchObservableCallback(this.#collect, this.#told);
+    this.#meter?.removeBatchObservableCallback(this.#collect, this.#told);
     this.#told = [];
     this.#observed.clear();
   }
 
-  #observable(name: InstrumentName<"counter" | "gauge">): Observable {
-    const { kind, unit, help }: InstrumentSpec = instruments[name];
-    const options = { unit, description: help };
-    return kind === "counter"
-      ? this.#meter.createObservableCounter(name, options)
-      : this.#meter.createObservableGauge(name, options);
-  }
-
   /** Registers the reading of all, again after each instrument: a callback may tell only those that it was registered with. */
-  #listen(): void {
-    this.#meter.removeBatchObservableCallback(this.#collect, this.#told);
+  #listen(meter: Meter): void {
+    meter.removeBatchObservableCallback(this.#collect, this.#told);
     this.#told = [...this.#observed.values()].map(({ instrument }) => instrument);
-    this.#meter.addBatchObservableCallback(this.#collect, this.#told);
+    meter.addBatchObservableCallback(this.#collect, this.#told);
   }
+}
+
+function observableOf(meter: Meter, name: InstrumentName<"counter" | "gauge">): Observable {
+  const { kind, unit, help }: InstrumentSpec = instruments[name];
+  const options = { unit, description: help };
+  return kind === "counter" ? meter.createObservableCounter(name, options) : meter.createObservableGauge(name, options);
 }

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { installPackages } from "../support/packed-project.ts";
 import { plainEnvironment, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
@@ -48,7 +48,9 @@ describe("@ichor/verifier and @ichor/client, installed in an empty project", () 
       import { createIchorClient, TokenFormat } from "@ichor/client";
       import { attenuate, createVerifier } from "@ichor/verifier";
       const { URL_OF: url, ROOT: root, AUDIENCE: audience } = process.env;
-      const { admin } = createIchorClient({ url, credential: root });
+      const { admin } = createIchorClient({
+        url, credential: root, headers: () => ({ traceparent: "00-${"12".repeat(16)}-${"34".repeat(8)}-00" }),
+      });
       const key = await admin.issueApiKey({ name: "k", scopes: ["a:*"], ownerId: "acme" });
       const scopes = ["ichor:keyset:watch", "ichor:verify:aud:" + audience];
       const service = await admin.issueApiKey({ name: "service", scopes });
@@ -76,6 +78,10 @@ describe("@ichor/verifier and @ichor/client, installed in an empty project", () 
       appliedEverywhere: true,
       last: "REVOKED",
     });
+  });
+
+  it("let the server's log have the trace that a call was made in", async () => {
+    await vi.waitFor(() => expect(server.log.join("\n")).toContain(`"traceId":"${"12".repeat(16)}"`));
   });
 
   it("offer each adapter", () => {

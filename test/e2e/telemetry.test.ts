@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseIssuedKey } from "../../services/core/credential.ts";
@@ -61,6 +62,17 @@ beforeAll(async () => {
 afterAll(() => {
   receiver.close();
   folder.remove();
+});
+
+it("costs a server nothing that doesn't want it: nothing of OpenTelemetry is loaded", () => {
+  const loaded = (module: string) => {
+    const code = `import("./dist/services/${module}.js").then(() => console.log(Object.keys(require.cache).join(" ")))`;
+    return execFileSync(process.execPath, ["-e", code], { encoding: "utf8" });
+  };
+  expect(loaded("app")).toContain("node_modules");
+  expect(loaded("app")).not.toContain("@opentelemetry");
+  expect(loaded("cli/serve")).not.toContain("@opentelemetry");
+  expect(loaded("telemetry/sdk")).toContain("@opentelemetry");
 });
 
 describe("the listener for metrics", () => {
