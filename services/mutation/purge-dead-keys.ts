@@ -1,8 +1,8 @@
 import { byItself } from "../core/audit-event.ts";
 import { keysDigest } from "../core/change-chain.ts";
-import type { TenantId } from "../core/ids.ts";
+import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Tenant } from "../core/tenant.ts";
-import type { Mutation, Store } from "../store/port.ts";
+import type { Mutation, Store, StoreReads } from "../store/port.ts";
 import { deleteKeys } from "./delete-keys.ts";
 
 /** Time between two looks for dead keys, in ms: tenants give them days. */
@@ -30,31 +30,40 @@ export interface PurgeDeps {
 export async function purgeDeadKeys(deps: PurgeDeps, goOn: () => boolean = () => true): Promise<void> {
   for (let afterSlug: string | undefined = ""; afterSlug !== undefined && goOn(); ) {
     const tenants: readonly Tenant[] = await deps.store.listTenants(afterSlug, tenantsOfPage);
-    for (const { id, settings } of tenants) {
-      if (settings.deadKeyRetentionDays !== undefined) await purgeTenant(deps, id, goOn);
-    }
+    for (const tenant of tenants) await purgeTenant(deps, tenant, goOn);
     afterSlug = tenants.length < tenantsOfPage ? undefined : tenants.at(-1)?.slug;
   }
 }
 
-async function purgeTenant(deps: PurgeDeps, tenantId: TenantId, goOn: () => boolean): Promise<void> {
+async function purgeTenant(deps: PurgeDeps, tenant: Tenant, goOn: () => boolean): Promise<void> {
+  const { store, now, monotonicMs, rest, log } = deps;
   let total = 0;
-  while (goOn()) {
-    const beginMs = deps.monotonicMs();
-    const count = await purgePage(deps, tenantId);
+  // Nobody waits for the lock of a transaction that would find nothing.
+  while (goOn() && (await dueKeyIds(store, tenant, now(), 1)).length > 0) {
+    const beginMs = monotonicMs();
+    const count = await purgePage(deps, tenant.id);
     if (count === 0) break;
     total += count;
-    await deps.rest(deps.monotonicMs() - beginMs);
+    await rest(monotonicMs() - beginMs);
   }
-  if (total > 0) deps.log.info({ tenantId, keys: total }, "dead keys were deleted");
+  if (total > 0) log.info({ tenantId: tenant.id, keys: total }, "dead keys were deleted");
+}
+
+async function dueKeyIds(
+  reads: Pick<StoreReads, "deadKeyIds">,
+  tenant: Tenant | undefined,
+  nowMs: number,
+  limit: number,
+): Promise<readonly KeyId[]> {
+  const days = tenant?.settings.deadKeyRetentionDays;
+  return tenant === undefined || days === undefined ? [] : reads.deadKeyIds(tenant.id, nowMs - days * dayMs, limit);
 }
 
 /** Gives how many keys it deleted; 0: none is due. */
 async function purgePage({ store, now }: PurgeDeps, tenantId: TenantId): Promise<number> {
   const { result } = await store.mutate(async (tx): Promise<Mutation<number>> => {
     const nowMs = now();
-    const days = (await tx.getTenant(tenantId))?.settings.deadKeyRetentionDays;
-    const due = days === undefined ? [] : await tx.deadKeyIds(tenantId, nowMs - days * dayMs, keysOfPage);
+    const due = await dueKeyIds(tx, await tx.getTenant(tenantId), nowMs, keysOfPage);
     if (due.length === 0) return { result: 0, unchanged: true };
     const keys = await tx.getKeys(due);
     await deleteKeys(tx, keys, nowMs);

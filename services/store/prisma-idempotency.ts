@@ -4,17 +4,17 @@ import type { Db } from "./prisma-reads.ts";
 
 /**
  * `tendIdempotencyRecords` of the port. What is due is a range of one index, whose end is found first: the statements
- * need no list of records, and don't look at those that aren't due.
+ * need no list of records, don't look at those that aren't due, and aren't made if there are none.
  */
 export async function tendIdempotencyRecords(db: Db, nowMs: number, limit: number): Promise<number> {
-  const [last] = await db.idempotencyRecord.findMany({
+  const due = await db.idempotencyRecord.findMany({
     where: { dueTimeMs: { lte: BigInt(nowMs) } },
     orderBy: { dueTimeMs: "asc" },
-    skip: limit - 1,
-    take: 1,
+    take: limit,
     select: { dueTimeMs: true },
   });
-  const through = last?.dueTimeMs ?? BigInt(nowMs);
+  const through = due.at(-1)?.dueTimeMs;
+  if (through === undefined) return 0;
   const deleted = await db.$executeRaw`
     DELETE FROM idempotency_record WHERE due_time_ms <= ${through} AND sealed_answer IS NULL`;
   return deleted + (await eraseAnswers(db, Prisma.sql`due_time_ms <= ${through}`));
