@@ -155,7 +155,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     await tail.start();
     const peppers = await PepperRing.load({ store, masterKeys, now, schedule, followed: tail, log });
     const instanceId = Buffer.from(random(8)).toString("hex");
-    const wakeUps = openWakeUps(wakeWaysOf(config, family), { store, tail, instanceId, log });
+    const wakeUps = openWakeUps(wakeWaysOf(config, family), { store, tail, ledger: stream.ledger, instanceId, log });
 
     const use = new UseRecorder({ store, now, schedule, log });
     const limits = openLimits({

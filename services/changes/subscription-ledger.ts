@@ -42,6 +42,8 @@ export class SubscriptionLedger {
   #cancel: () => void = () => {};
   #underWay: Promise<void> = Promise.resolve();
   #onWanted: () => void = () => {};
+  #onWant: (revision: bigint) => void = () => {};
+  #lookIsDue = false;
   #ackWaiters: (() => void)[] = [];
   readonly #opening: GroupedWrites<{
     readonly subscription: Subscription;
@@ -73,6 +75,23 @@ export class SubscriptionLedger {
   /** Called when acknowledgements come to be wanted. */
   onWanted(listener: () => void): void {
     this.#onWanted = listener;
+  }
+
+  /** Called with the revision when someone here waits for acknowledgements, and other servers can read that. */
+  onWant(listener: (revision: bigint) => void): void {
+    this.#onWant = listener;
+  }
+
+  /** Writes and reads, after what is under way, what is else written and read every second. */
+  look(): void {
+    if (this.#lookIsDue) return;
+    this.#lookIsDue = true;
+    this.#underWay = this.#underWay
+      .then(() => {
+        this.#lookIsDue = false;
+        return this.#running ? this.#tick() : undefined;
+      })
+      .catch((err: unknown) => this.#deps.log.error({ err }, "who follows the key sets could not be written"));
   }
 
   /** Notes a subscription; durable when it resolves. `replaces` is forgotten if it is of the same credential. */
@@ -155,6 +174,7 @@ export class SubscriptionLedger {
     this.#wanted.set(key, revision);
     this.#onWanted();
     await this.#tellPresence();
+    this.#onWant(revision);
     return () => void this.#wanted.delete(key);
   }
 
@@ -172,11 +192,8 @@ export class SubscriptionLedger {
 
   #beat(): void {
     this.#cancel = this.#deps.schedule(() => {
-      this.#underWay = this.#tick()
-        .catch((err: unknown) => this.#deps.log.error({ err }, "who follows the key sets could not be written"))
-        .then(() => {
-          if (this.#running) this.#beat();
-        });
+      this.look();
+      void this.#underWay.then(() => this.#running && this.#beat());
     }, ledgerIntervalMs);
   }
 

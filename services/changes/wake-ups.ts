@@ -2,12 +2,14 @@ import type { ClientConfig } from "pg";
 import type { Store } from "../store/port.ts";
 import { notifyChannel } from "./notify-channel.ts";
 import { redisChannel } from "./redis-channel.ts";
+import type { SubscriptionLedger } from "./subscription-ledger.ts";
 import type { Tail } from "./tail.ts";
 import type { OpenWakeChannel } from "./wake-channel.ts";
 
 export interface WakeUpsDeps {
   readonly store: Pick<Store, "onCommit">;
-  readonly tail: Pick<Tail, "wake" | "revision">;
+  readonly tail: Pick<Tail, "wake" | "revision" | "reached">;
+  readonly ledger: Pick<SubscriptionLedger, "onWant" | "look">;
   /** Which server this is among those of the store. */
   readonly instanceId: string;
   readonly log: {
@@ -49,19 +51,28 @@ function channelOf({ redisUrl, notify }: WakeWays): [name: string, open: OpenWak
   return ["IPC", undefined];
 }
 
-/** Tells the channel of this server's commits, and wakes the log's reader by those of others. Only hints: see `Tail`. */
+/** A third word of messages: the sender waits until the revision is known and acknowledged everywhere. */
+const wantedWord = "wanted";
+/** Longest that a server that is asked for a revision looks out for it, in ms; then its ledger tells how far it is. */
+const reachMsMax = 1_000;
+
+/**
+ * Tells the channel of this server's commits and of what it waits for, and wakes the log's reader and the ledger by those
+ * of others. Only hints: see `Tail`.
+ */
 export function startWakeUps(
   open: OpenWakeChannel,
   name: string,
-  { store, tail, instanceId, log }: WakeUpsDeps,
+  { store, tail, ledger, instanceId, log }: WakeUpsDeps,
 ): WakeUps {
   const tally = { sent: 0, heard: 0, connected: false };
   const channel = open({
     heard(message) {
-      const [sender, revision = ""] = message.split(" ");
+      const [sender, revision = "", word] = message.split(" ");
       if (sender === instanceId || !/^\d{1,19}$/.test(revision)) return;
       tally.heard += 1;
-      if (BigInt(revision) > tail.revision) tail.wake();
+      if (word === wantedWord) void tellWhenReached(BigInt(revision));
+      else if (BigInt(revision) > tail.revision) tail.wake();
     },
     connected() {
       tally.connected = true;
@@ -73,6 +84,11 @@ export function startWakeUps(
       log.warn({ channel: name, err }, "wake-ups are lost; the log is polled meanwhile");
     },
   });
+  const tellWhenReached = async (revision: bigint) => {
+    await tail.reached(revision, AbortSignal.timeout(reachMsMax)).catch(() => {});
+    ledger.look();
+  };
+  ledger.onWant((revision) => void channel.publish(`${instanceId} ${revision} ${wantedWord}`).catch(() => {}));
   let newest: bigint | undefined;
   let publishing = false;
   const publish = async () => {

@@ -9,6 +9,9 @@ function server(revision = 5n) {
   const logged: string[] = [];
   let wakes = 0;
   let commit: (revision: bigint) => unknown = () => {};
+  let want: (revision: bigint) => void = () => {};
+  let looks = 0;
+  const reached: bigint[] = [];
   let channel: WakeListener | undefined;
   startWakeUps(
     (listener) => {
@@ -28,7 +31,13 @@ function server(revision = 5n) {
           commit = listener;
         },
       },
-      tail: { wake: () => void wakes++, revision },
+      tail: { wake: () => void wakes++, revision, reached: async (wanted) => void reached.push(wanted) },
+      ledger: {
+        onWant(listener) {
+          want = listener;
+        },
+        look: () => void looks++,
+      },
       instanceId: "me",
       log: {
         info: (_fields, message) => void logged.push(message),
@@ -37,7 +46,13 @@ function server(revision = 5n) {
     },
   );
   if (channel === undefined) throw new Error("not opened");
-  return { commit: (n: bigint) => commit(n), channel, published, sending, logged, wakes: () => wakes };
+  return {
+    ...{ channel, published, sending, logged, reached },
+    commit: (n: bigint) => commit(n),
+    want: (n: bigint) => want(n),
+    wakes: () => wakes,
+    looks: () => looks,
+  };
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -52,6 +67,20 @@ describe("wake-ups", () => {
     sending[0]?.resolve();
     await settled();
     expect(published).toEqual(["me 6", "me 8"]);
+  });
+
+  it("ask other servers for what this one waits for, and tell at once what another asks for, once it is reached", async () => {
+    const { want, published, sending, channel, reached, looks, wakes } = server();
+    want(7n);
+    expect(published).toEqual(["me 7 wanted"]);
+    sending[0]?.reject(new Error("gone"));
+    channel.heard("me 7 wanted");
+    channel.heard("other x wanted");
+    await settled();
+    expect([reached, looks()]).toEqual([[], 0]);
+    channel.heard("other 9 wanted");
+    await settled();
+    expect([reached, looks(), wakes()]).toEqual([[9n], 1, 0]);
   });
 
   it("go on after one that couldn't be told", async () => {
