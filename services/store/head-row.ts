@@ -25,7 +25,9 @@ export function requireOpenHead(headId: string): void {
     );
   }
   if (headId !== headRowId) {
-    throw new StoreStartError('the store is an unfinished copy: run "ichor store copy" again to its end, or empty the database');
+    throw new StoreStartError(
+      'the store is an unfinished copy: run "ichor store copy" again to its end, or empty the database',
+    );
   }
 }
 
