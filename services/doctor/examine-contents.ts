@@ -64,6 +64,6 @@ async function rootFinding(store: Contents, nowMs: number): Promise<Finding> {
   return fail(
     "root_credential",
     "no live key has the scope ichor:* in tenant default",
-    "nobody can administer this store: restore a backup that has one",
+    'nobody can administer this store: make another by "ichor root-credential new"',
   );
 }
