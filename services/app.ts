@@ -51,6 +51,7 @@ import { Metrics } from "./telemetry/metrics.ts";
 import { tracingBy } from "./telemetry/tracing.ts";
 import { authenticateCaller } from "./verification/authenticate-caller.ts";
 import { authenticateCertified } from "./verification/authenticate-certified.ts";
+import { FailedVerifications } from "./verification/failed-verifications.ts";
 import { limitCaller } from "./verification/limit-caller.ts";
 import { NoticeRecorder } from "./verification/notice-recorder.ts";
 import { rebindSecret } from "./verification/rebind-secret.ts";
@@ -162,8 +163,12 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       ...{ redisUrl: config.redisUrl, now, reconnectDelayMs: jitteredDelayMs, family, log },
       onAlone: (alone) => readiness.degrade("shared_limits", alone),
     });
+    const home = await store.getTenantBySlug(defaultTenantSlug);
+    if (home === undefined) throw new TypeError("bootstrap made no default tenant");
+    const failures = new FailedVerifications({ ...limits.addresses, storeId: home.id, schedule });
     const verification = {
       records,
+      failures,
       limiter: limits.keys,
       freshness: tail,
       peppers,
@@ -174,8 +179,6 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       now,
     };
     const sealer = new AnswerSealer(masterKeys, peppers, random);
-    const home = await store.getTenantBySlug(defaultTenantSlug);
-    if (home === undefined) throw new TypeError("bootstrap made no default tenant");
     const authenticate = authenticateCaller({ ...verification, defaultTenantId: home.id });
     const certified = authenticateCertified({ ...verification, certificateKeys: () => live.tlsClientKeys });
     const verify = verifyPresented(verification);
@@ -185,7 +188,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     };
     const notices = new NoticeRecorder({ store, homeId: home.id, now, jitter: Math.random, schedule, log });
     const slots = new CallSlots(config.callsMax);
-    observeApp(metrics, { store, wakeUps, tail, records, use, hub: stream.hub, limits, slots });
+    observeApp(metrics, { store, wakeUps, tail, records, use, hub: stream.hub, limits, slots, failures });
     const logged = logCalls(log);
     const measured = measureCalls(metrics);
     const pipeline = createPipeline({

@@ -19,12 +19,13 @@ export interface ObservedParts {
   readonly hub: KeySetHub;
   readonly limits: Pick<Limits, "shared">;
   readonly slots: { readonly taken: number };
+  readonly failures: { readonly waiting: number };
 }
 
 /** Lets metrics read what the parts of a server count and keep anyway. */
 export function observeApp(
   metrics: Metrics,
-  { store, wakeUps, tail, records, use, hub, limits, slots }: ObservedParts,
+  { store, wakeUps, tail, records, use, hub, limits, slots, failures }: ObservedParts,
 ): void {
   const commits = metrics.count("ichor.store.commits", {});
   store.onCommit(() => void commits.value++);
@@ -62,6 +63,7 @@ export function observeApp(
   for (const outcome of ["ok", "failed"] as const)
     metrics.observe("ichor.use.flushes", { "ichor.outcome": outcome }, () => use.flushes[outcome]);
 
+  metrics.observe("ichor.lookups.waiting", {}, () => failures.waiting);
   metrics.observe("ichor.calls.waiting", {}, () => slots.taken);
   metrics.observe("ichor.limits.shared", {}, () => {
     const shared = limits.shared();

@@ -56,3 +56,29 @@ export const verifyTlsGrpc = {
   ],
   compare: [{ of: "TLS", to: "cleartext" }],
 };
+
+const limited = { rateLimits: [{ name: "api", limit: 1_000_000_000, period: "1s" }] };
+const redisUrl = process.env.BENCH_REDIS_URL;
+
+/** What it costs that a key has a rate limit, kept by one server, or in the Redis that `BENCH_REDIS_URL` names. */
+export const verifyLimits = {
+  title: "VerifyCredential, warm: the cost of a rate limit",
+  contenders: [
+    { ...plain, name: "no rate limit" },
+    { ...plain, name: "a rate limit, one server", options: () => ({ fields: limited }) },
+    ...(redisUrl === undefined
+      ? []
+      : [
+          {
+            ...plain,
+            name: "a rate limit in Redis",
+            env: { ICHOR_REDIS_URL: redisUrl },
+            options: () => ({ fields: limited }),
+          },
+        ]),
+  ],
+  compare: [
+    { of: "a rate limit, one server", to: "no rate limit" },
+    ...(redisUrl === undefined ? [] : [{ of: "a rate limit in Redis", to: "no rate limit" }]),
+  ],
+};

@@ -1,4 +1,4 @@
-import { verifyLogs, verifyTelemetry, verifyTls, verifyTlsGrpc } from "./costs.mjs";
+import { verifyLimits, verifyLogs, verifyTelemetry, verifyTls, verifyTlsGrpc } from "./costs.mjs";
 import { deriveToken, verifyToken } from "./derive-token.mjs";
 import { sdk } from "./sdk.mjs";
 import { start } from "./start.mjs";
@@ -18,6 +18,7 @@ export const rows = {
   "verify-cold-postgres": verifyColdPostgres,
   "verify-store-size": verifyStoreSize,
   "verify-logs": verifyLogs,
+  "verify-limits": verifyLimits,
   "verify-telemetry": verifyTelemetry,
   "verify-tls": verifyTls,
   "verify-tls-grpc": verifyTlsGrpc,

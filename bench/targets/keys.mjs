@@ -1,5 +1,8 @@
-/** Issues the caller's key and the keys that are verified; gives their credentials and what a verification answers. */
-export async function prepareKeys(url, rootCredential, { keys = 1 } = {}) {
+/**
+ * Issues the caller's key and the keys that are verified, with `fields` beside their names; gives their
+ * credentials and what a verification answers.
+ */
+export async function prepareKeys(url, rootCredential, { keys = 1, fields = {} } = {}) {
   const call = async (method, credential, body) => {
     const response = await fetch(`${url}/ichor.v1.AdminService/${method}`, {
       method: "POST",
@@ -9,13 +12,14 @@ export async function prepareKeys(url, rootCredential, { keys = 1 } = {}) {
     if (!response.ok) throw new Error(`${method}: ${response.status} ${await response.text()}`);
     return response.json();
   };
-  const issue = async (name, scopes) => {
-    const { credential } = await call("IssueApiKey", rootCredential, { name, scopes, ownerId: "acme", ttl: "86400s" });
+  const issue = async (name, scopes, more = {}) => {
+    const key = { name, scopes, ownerId: "acme", ttl: "86400s", ...more };
+    const { credential } = await call("IssueApiKey", rootCredential, key);
     return credential;
   };
   const caller = await issue("gateway", ["ichor:keys:verify", "ichor:tokens:verify"]);
   const credentials = [];
-  for (let i = 0; i < keys; i++) credentials.push(await issue(`service ${i}`, ["invoices:*"]));
+  for (let i = 0; i < keys; i++) credentials.push(await issue(`service ${i}`, ["invoices:*"], fields));
   const answer = await call("VerifyCredential", caller, verifyRequest(credentials[0]));
   if (!answer.valid) throw new Error(`not valid: ${JSON.stringify(answer)}`);
   return { caller, credentials, answer };

@@ -67,6 +67,13 @@ export function canonicalAddress(text: string): string | undefined {
   return bytes && formatAddress(bytes);
 }
 
+/** Gives what one client has of addresses: an IPv4 address, or an IPv6 /64 (RFC 6177); any other text as it is. */
+export function addressBlock(text: string): string {
+  const address = canonicalAddress(text);
+  if (address === undefined || !address.includes(":")) return address ?? text;
+  return canonicalNetwork(`${address}/64`) ?? address;
+}
+
 /** Whether every address of the narrower network is in the wider one. */
 export function networkCovers(wider: Network, narrower: Network): boolean {
   return wider.prefixLength <= narrower.prefixLength && contains(wider, narrower.address);

@@ -1,5 +1,11 @@
 import type { LimitDecision, RateLimit } from "../core/rate-limit.ts";
 
+/** Counts uses as far as this process knows, at once. */
+export interface InstantLimiter {
+  /** As `RateLimiter.take`. */
+  take(id: string, limits: readonly RateLimit[], cost: number): LimitDecision;
+}
+
 /** Counts uses under rate limits. */
 export interface RateLimiter {
   /**

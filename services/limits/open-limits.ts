@@ -1,4 +1,4 @@
-import type { RateLimiter } from "./limiter-port.ts";
+import type { InstantLimiter, RateLimiter } from "./limiter-port.ts";
 import { LocalLimiter } from "./local-limiter.ts";
 import { RedisLevels } from "./redis-levels.ts";
 import { SharedLimiter } from "./shared-limiter.ts";
@@ -21,6 +21,12 @@ export interface LimitsDeps {
 
 export interface Limits {
   readonly keys: RateLimiter;
+  /** For what is counted by address, apart from keys: whoever has many addresses must not push keys out. */
+  readonly addresses: {
+    readonly limiter: RateLimiter;
+    /** What this server knows of it. */
+    readonly known: InstantLimiter;
+  };
   /** Whether uses are counted with the other servers; undefined: no way to do so is set. */
   shared(): boolean | undefined;
   close(): void;
@@ -29,7 +35,11 @@ export interface Limits {
 /** Counts uses, in Redis if it is named. Doesn't wait for it. */
 export function openLimits({ redisUrl, now, reconnectDelayMs, family, onAlone, log }: LimitsDeps): Limits {
   const local = new LocalLimiter(now);
-  if (redisUrl === undefined) return { keys: family?.limiter(local) ?? local, shared: () => undefined, close() {} };
+  const known = new LocalLimiter(now);
+  if (redisUrl === undefined) {
+    const addresses = { limiter: known, known };
+    return { keys: family?.limiter(local) ?? local, addresses, shared: () => undefined, close() {} };
+  }
   onAlone(true);
   const levels = new RedisLevels({
     url: redisUrl,
@@ -45,5 +55,10 @@ export function openLimits({ redisUrl, now, reconnectDelayMs, family, onAlone, l
       },
     },
   });
-  return { keys: new SharedLimiter(levels, local, now), shared: () => levels.works, close: () => levels.close() };
+  return {
+    keys: new SharedLimiter(levels, local, now),
+    addresses: { limiter: new SharedLimiter(levels, known, now), known },
+    shared: () => levels.works,
+    close: () => levels.close(),
+  };
 }

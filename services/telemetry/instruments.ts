@@ -125,6 +125,12 @@ export const instruments = {
     help: "Unary calls that wait for something; from half of the bound on, one caller alone gets no more.",
     attributes: [],
   },
+  "ichor.lookups.waiting": {
+    kind: "gauge",
+    unit: "{credential}",
+    help: "Credentials that wait to be looked up together, since their addresses had too many that are none.",
+    attributes: [],
+  },
   "ichor.limits.shared": {
     kind: "gauge",
     unit: "1",

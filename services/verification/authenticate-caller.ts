@@ -52,7 +52,8 @@ export function authenticateCaller(
     clientAddress: string,
     holder: boolean,
   ): Promise<Caller> => {
-    const authentic = await authenticKey(deps, presented);
+    const together = await deps.failures.turn(clientAddress);
+    const authentic = await authenticKey(deps, presented, together);
     seenKeys.note(text, authentic);
     return clearedCaller(deps, authentic, clientAddress, holder);
   };
@@ -61,6 +62,7 @@ export function authenticateCaller(
     if (key !== undefined) return keyCaller(bearerCredential, key, clientAddress, holder);
     const jwt = readJwt(bearerCredential);
     if (jwt !== undefined) {
+      await deps.failures.turn(clientAddress, "tenant");
       const tenant = await tenantOf(deps, unverifiedTenantId(jwt));
       return tokenCaller(deps, { kind: "JWT", unverifiedText: bearerCredential }, tenant, clientAddress, holder);
     }
@@ -71,6 +73,7 @@ export function authenticateCaller(
       if (presented.kind !== "IMPORTED_KEY") throw refused();
       return keyCaller(bearerCredential, presented, clientAddress, holder);
     }
+    await deps.failures.turn(clientAddress, "tenant");
     const { prefix } = macaroon;
     const presented = { kind: "MACAROON", prefix, unverifiedText: bearerCredential.slice(prefix.length + 1) } as const;
     const tenant = await tenantOf(deps, decodeMacaroonIdentifier(macaroon.macaroon.identifier)?.tenantId);
@@ -80,13 +83,23 @@ export function authenticateCaller(
   };
   return (bearerCredential, clientAddress, holder) => {
     const seen = seenKeys.find(bearerCredential);
-    if (seen === undefined) return unseenCaller(bearerCredential, clientAddress, holder);
+    if (seen === undefined) {
+      return unseenCaller(bearerCredential, clientAddress, holder).catch((error: unknown) => {
+        if (error instanceof IchorError && error.reason === "CREDENTIAL_REFUSED") deps.failures.note(clientAddress);
+        throw error;
+      });
+    }
     return clearedCaller(deps, seen, clientAddress, holder);
   };
 }
 
-async function authenticKey(deps: CallerDeps, presented: PresentedIssuedKey | PresentedImportedKey): Promise<SeenKey> {
-  const found = (await findPresentedKey(deps.records, presented, deps.defaultTenantId, deps.peppers, false)).value;
+async function authenticKey(
+  deps: CallerDeps,
+  presented: PresentedIssuedKey | PresentedImportedKey,
+  together: boolean,
+): Promise<SeenKey> {
+  const { records, defaultTenantId, peppers } = deps;
+  const { value: found } = await findPresentedKey(records, presented, defaultTenantId, peppers, false, together);
   const tenant = found && (await deps.records.tenant(found.tenantId, false)).value;
   const authentication = authenticateKey(presented, tenant && found, tenant?.id ?? noTenant, deps.peppers);
   if (!authentication.authentic || tenant === undefined) throw refused();

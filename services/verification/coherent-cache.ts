@@ -10,6 +10,8 @@ export interface Followed {
 export interface CoherentCacheOptions<K, V> {
   /** Reads committed state from the store. */
   readonly read: (id: K) => Promise<V | undefined>;
+  /** The same for whoever has time: together with others. */
+  readonly readTogether?: (id: K) => Promise<V | undefined>;
   readonly followed: Followed;
   /** A clock that only goes forward, in ms. */
   readonly monotonicMs: () => number;
@@ -58,17 +60,17 @@ export class CoherentCache<K, V> {
    * Gives the record; rejects with what the store rejects with, if it must be asked. A record that is read is told to be
    * no younger than one that was kept: else the age would tell whether an id is known here, to who may not learn it.
    */
-  async get(id: K, noCache: boolean): Promise<Known<V>> {
+  async get(id: K, noCache: boolean, together = false): Promise<Known<V>> {
     const ageMs = this.#options.followed.ageMs();
     // What nobody can drop any more must not be joined either.
     if (noCache || ageMs >= this.#options.maxStalenessMs) {
       this.reads.bypass += 1;
-      return this.#read(id);
+      return this.#read(id, together);
     }
     const known = this.known(id);
     if (known !== undefined) return known;
     this.reads.miss += 1;
-    const flight = this.#flights.get(id) ?? this.#begin(id);
+    const flight = this.#flights.get(id) ?? this.#begin(id, together);
     const read = await flight.answer;
     return { value: read, ageMs: Math.max(ageMs, this.#options.monotonicMs() - flight.begunMs) };
   }
@@ -97,15 +99,19 @@ export class CoherentCache<K, V> {
     this.#flights.clear();
   }
 
-  async #read(id: K): Promise<Known<V>> {
-    const { read, monotonicMs } = this.#options;
+  async #read(id: K, together: boolean): Promise<Known<V>> {
+    const { monotonicMs } = this.#options;
     const begunMs = monotonicMs();
-    return { value: await read(id), ageMs: monotonicMs() - begunMs };
+    return { value: await this.#reader(together)(id), ageMs: monotonicMs() - begunMs };
   }
 
-  #begin(id: K): Flight<V> {
-    const { read, monotonicMs } = this.#options;
-    const flight: Flight<V> = { begunMs: monotonicMs(), answer: read(id) };
+  #reader(together: boolean): (id: K) => Promise<V | undefined> {
+    const { read, readTogether } = this.#options;
+    return together && readTogether !== undefined ? readTogether : read;
+  }
+
+  #begin(id: K, together: boolean): Flight<V> {
+    const flight: Flight<V> = { begunMs: this.#options.monotonicMs(), answer: this.#reader(together)(id) };
     this.#flights.set(id, flight);
     const settle = (): boolean => this.#flights.get(id) === flight && this.#flights.delete(id);
     flight.answer.then((value) => settle() && this.#keep(id, value), settle);

@@ -1,9 +1,11 @@
 import type { TailEvent } from "../changes/tail.ts";
 import type { ApiKey } from "../core/api-key.ts";
+import { getOrMake } from "../core/get-or-make.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
 import type { Tenant } from "../core/tenant.ts";
 import type { StoreReads } from "../store/port.ts";
 import { CoherentCache, type Followed } from "./coherent-cache.ts";
+import { gathered } from "./gathered-reads.ts";
 import type { KeyRecords, Known } from "./records.ts";
 
 /** Memory for key records, in bytes as estimated: some 50 000 keys. */
@@ -16,9 +18,11 @@ export const absentIdsMax = 10_000;
 export const digestCacheBytesMax = 8 * 1024 * 1024;
 /** From this age of the change log on, the store is asked, in ms. */
 export const maxStalenessMs = 5_000;
+/** Ids of one read for several who have time. */
+const keysOfReadMax = 1_000;
 
 export interface RecordCacheDeps {
-  readonly store: Pick<StoreReads, "getKey" | "getTenant" | "keysOfDigests">;
+  readonly store: Pick<StoreReads, "getKey" | "getKeys" | "getTenant" | "keysOfDigests">;
   readonly tail: Followed & { subscribe(listener: (event: TailEvent) => void): unknown };
   /** A clock that only goes forward, in ms. */
   readonly monotonicMs: () => number;
@@ -40,6 +44,10 @@ export class RecordCache implements KeyRecords {
     this.#keys = new CoherentCache({
       ...shared,
       read: (id) => store.getKey(id),
+      readTogether: gathered(
+        async (ids) => new Map((await store.getKeys(ids)).map((key) => [key.id, key])),
+        keysOfReadMax,
+      ),
       bytesMax: keyBytesMax,
       bytesOf: bytesOfKey,
     });
@@ -50,6 +58,7 @@ export class RecordCache implements KeyRecords {
         const [found] = await store.keysOfDigests(tenantId as TenantId, digests.map(bytesOfHex));
         return found?.keyId;
       },
+      readTogether: gathered((ids) => keysOfCredentials(store, ids), keysOfReadMax),
       bytesMax: digestCacheBytesMax,
       bytesOf: () => 500,
     });
@@ -67,15 +76,20 @@ export class RecordCache implements KeyRecords {
     return { keys: this.#keys, digests: this.#digests, tenants: this.#tenants };
   }
 
-  key(id: KeyId, noCache: boolean): Promise<Known<ApiKey>> {
-    return this.#keys.get(id, noCache);
+  key(id: KeyId, noCache: boolean, together = false): Promise<Known<ApiKey>> {
+    return this.#keys.get(id, noCache, together);
   }
 
-  async keyOfDigests(tenantId: TenantId, digests: readonly Uint8Array[], noCache: boolean): Promise<Known<ApiKey>> {
+  async keyOfDigests(
+    tenantId: TenantId,
+    digests: readonly Uint8Array[],
+    noCache: boolean,
+    together = false,
+  ): Promise<Known<ApiKey>> {
     const id = [tenantId, ...digests.map((digest) => Buffer.from(digest).toString("hex"))].join(" ");
-    const { value: keyId, ageMs } = await this.#digests.get(id, noCache);
+    const { value: keyId, ageMs } = await this.#digests.get(id, noCache, together);
     if (keyId === undefined) return { value: undefined, ageMs };
-    const key = await this.key(keyId, noCache);
+    const key = await this.key(keyId, noCache, together);
     return { value: key.value, ageMs: Math.max(ageMs, key.ageMs) };
   }
 
@@ -118,6 +132,25 @@ export class RecordCache implements KeyRecords {
         this.#keys.clear();
     }
   }
+}
+
+/** Gives the keys of several entries of the cache of digests, each a tenant and its digests, by one read for each tenant. */
+async function keysOfCredentials(
+  store: Pick<StoreReads, "keysOfDigests">,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, KeyId>> {
+  const found = new Map<string, KeyId>();
+  const ofTenant = new Map<string, Map<string, string>>();
+  for (const id of ids) {
+    const [tenantId = "", ...digests] = id.split(" ");
+    const idOf = getOrMake(ofTenant, tenantId, () => new Map<string, string>());
+    for (const digest of digests) idOf.set(digest, id);
+  }
+  for (const [tenantId, idOf] of ofTenant) {
+    const keys = await store.keysOfDigests(tenantId as TenantId, [...idOf.keys()].map(bytesOfHex));
+    for (const { keyId, digest } of keys) found.set(idOf.get(Buffer.from(digest).toString("hex")) ?? "", keyId);
+  }
+  return found;
 }
 
 /** About what a key takes in the heap: its objects, and what varies from key to key. */

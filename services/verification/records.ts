@@ -15,10 +15,18 @@ export interface Known<T> {
 
 /** What a verification looks up. Every answer knows all changes up to the `Freshness.revision` that was seen before it was asked. */
 export interface KeyRecords {
-  /** `noCache`: the store is asked, whatever is known. Rejects with STORE_UNAVAILABLE if it must be asked and can't. */
-  key(id: KeyId, noCache: boolean): Promise<Known<ApiKey>>;
+  /**
+   * `noCache`: the store is asked, whatever is known. `together`: by one read for all who ask in this turn of the event
+   * loop. Rejects with STORE_UNAVAILABLE if it must be asked and can't.
+   */
+  key(id: KeyId, noCache: boolean, together?: boolean): Promise<Known<ApiKey>>;
   /** The key of the tenant that has a secret with one of these digests, as `key`. */
-  keyOfDigests(tenantId: TenantId, digests: readonly Uint8Array[], noCache: boolean): Promise<Known<ApiKey>>;
+  keyOfDigests(
+    tenantId: TenantId,
+    digests: readonly Uint8Array[],
+    noCache: boolean,
+    together?: boolean,
+  ): Promise<Known<ApiKey>>;
   tenant(id: TenantId, noCache: boolean): Promise<Known<Tenant>>;
   /** What `key` would tell, if it is at hand. */
   knownKey(id: KeyId): Known<ApiKey> | undefined;
@@ -44,10 +52,11 @@ export async function findPresentedKey(
   tenantId: TenantId,
   peppers: Peppers,
   noCache: boolean,
+  together: boolean,
 ): Promise<Known<ApiKey>> {
-  if (presented.kind === "ISSUED_KEY") return records.key(presented.keyId, noCache);
+  if (presented.kind === "ISSUED_KEY") return records.key(presented.keyId, noCache, together);
   const digests = peppers.live().map((pepper) => importedDigest(pepper, tenantId, presented.rawSha256));
-  const found = await records.keyOfDigests(tenantId, digests, noCache);
+  const found = await records.keyOfDigests(tenantId, digests, noCache, together);
   if (found.value === undefined && peppers.someSealed()) {
     throw new IchorError("SECRET_NOT_LOADED", "a pepper that the key may be bound to is not loaded");
   }

@@ -12,6 +12,7 @@ import type { Verification } from "../core/verification-outcome.ts";
 import type { RateLimiter } from "../limits/limiter-port.ts";
 import type { Call } from "../rpc/call.ts";
 import { awaitRevision } from "./await-revision.ts";
+import type { FailedVerifications } from "./failed-verifications.ts";
 import type { RebindSecret } from "./rebind-secret.ts";
 import { type Freshness, findPresentedKey } from "./records.ts";
 import { type SeenKey, SeenKeys } from "./seen-keys.ts";
@@ -31,7 +32,7 @@ export interface VerifyOptions {
   /** Whether the credential is only reported: that is no use of it. */
   readonly asReport?: boolean;
   /** When the call ends. Its signal costs more than a verification: it is asked for only by who waits. */
-  readonly call: Pick<Call, "signal" | "remainingMs">;
+  readonly call: Pick<Call, "signal" | "remainingMs" | "clientAddress">;
 }
 
 /** Verifies a presented credential: authentic first, then cleared for the demand. Refusals are results. */
@@ -46,6 +47,7 @@ export interface VerificationDeps extends TokenDeps {
   readonly rebindSecret: RebindSecret;
   readonly recordUse: RecordUse;
   readonly limiter: RateLimiter;
+  readonly failures: Pick<FailedVerifications, "turn" | "note">;
 }
 
 /** Makes the one verification where all kinds of credentials meet. */
@@ -68,10 +70,16 @@ export function verifyPresented(deps: VerificationDeps): VerifyPresented {
       return { revision, ageMs: tenantAgeMs, code: "MALFORMED", ...(presented.meantAs && { kind: presented.meantAs }) };
     }
     const kind = presented.kind;
-    const found = await findPresentedKey(deps.records, presented, tenantId, deps.peppers, noCache);
+    // A report of leaks names unknown ones by its nature.
+    const client = options.asReport === true ? undefined : (options.demand.clientIp ?? options.call.clientAddress);
+    const together = client !== undefined && (await deps.failures.turn(client));
+    const found = await findPresentedKey(deps.records, presented, tenantId, deps.peppers, noCache, together);
     const ageMs = Math.max(tenantAgeMs, found.ageMs);
     const authentication = authenticateKey(presented, found.value, tenantId, deps.peppers);
-    if (!authentication.authentic) return { revision, ageMs, code: authentication.code, kind };
+    if (!authentication.authentic) {
+      if (client !== undefined) deps.failures.note(client);
+      return { revision, ageMs, code: authentication.code, kind };
+    }
     const { key, version } = authentication;
     deps.rebindSecret(presented, key, version);
     // Read past the cache, its records aren't those that will be at hand.
