@@ -10,7 +10,7 @@ import { markdownOf, summarize, writeFigures } from "./lib/report.mjs";
 import { startTargets } from "./lib/target.mjs";
 import { rows } from "./rows/index.mjs";
 
-const usage = `usage: npm run bench -- NAME… [--rounds 5] [--seconds 2] [--json FILE] [--markdown FILE] [--profile FOLDER]
+const usage = `usage: npm run bench -- NAME… [--rounds 5] [--seconds 1] [--json FILE] [--markdown FILE] [--profile FOLDER]
 
 NAME is one or more of these, or all:
 ${Object.entries(rows)
@@ -24,7 +24,7 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: "string", default: "5" },
-    seconds: { type: "string", default: "2" },
+    seconds: { type: "string", default: "1" },
     json: { type: "string" },
     markdown: { type: "string" },
     profile: { type: "string" },

@@ -4,7 +4,7 @@ import { profilePath } from "./profile.mjs";
 
 const warmUpMs = 500;
 // Long enough that V8 has compiled what is hot, also where a request is slow.
-const firstWarmUpMs = 10_000;
+const firstWarmUpMs = 5_000;
 
 /**
  * Measures every contender once per round, in an order that turns with the rounds, so that a neighbour's load falls on
