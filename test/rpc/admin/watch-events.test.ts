@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { eventStreamsMax } from "../../../services/admin/watch-events.ts";
 import { renewStoreEpoch } from "../../../services/changes/renew-store-epoch.ts";
+import { byItself } from "../../../services/core/audit-event.ts";
+import type { TenantId } from "../../../services/core/ids.ts";
 import { documented, reasonOfRejection } from "../../support/documented.ts";
 import { insertTenant, startTestApp, type TestApp } from "../../support/test-app.ts";
 import { issueKey } from "../../support/tokens.ts";
@@ -42,10 +44,17 @@ describe("WatchEvents", () => {
     await issueKey(t);
     const [last] = await first.events(1);
     first.close();
-    const missed: string[] = [];
-    for (let i = 0; i < 210; i++) missed.push((await issueKey(t, {}, i % 70 === 0 ? "acme" : undefined)).keyId);
+    // More than one read of the trail.
+    const acme = await t.app.store.getTenantBySlug("acme");
+    const own: string[] = [];
+    for (let i = 0; i < 210; i++) {
+      const tenantId = (i % 70 === 0 ? acme?.id : last?.tenantId) as TenantId;
+      const audit = byItself(tenantId, "Test", `event ${i}`);
+      const change = { kind: "audit", tenantId, event: "noted" } as const;
+      await t.app.store.mutate(async () => ({ result: undefined, change, audit }));
+      if (i % 70 !== 0) own.push(audit.target);
+    }
     const second = watch({ afterRevision: last?.revision ?? 0n });
-    const own = missed.filter((_, i) => i % 70 !== 0);
     for (const { target } of await second.events(own.length)) told.push(target);
     expect(told).toEqual(own);
   });
