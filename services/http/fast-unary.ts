@@ -1,13 +1,15 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
-import type { ServerHttp2Session, ServerHttp2Stream } from "node:http2";
+import type { ServerHttp2Stream } from "node:http2";
 import { type MethodRegistry, openRequestBytesMax, type UnaryMethod } from "../rpc/method-registry.ts";
 import { addressOf, endUnreadStream } from "../rpc/node-handler.ts";
 import { envelopeBytes } from "../rpc/request-message.ts";
 import { FastCall, type FastCallDeps, type FastRoute } from "./fast-call.ts";
+import { createFastStream } from "./fast-stream.ts";
+import { isPlainHost, peerAddressOf } from "./http2-peer.ts";
 import { UnaryCarrier } from "./unary-carrier.ts";
 import { type UnaryAnswer, type UnaryProtocol, unaryProtocols } from "./unary-protocols.ts";
 
-/** Serves a request if it is a plain call of a hot method; false: it isn't, and nothing of it was touched. */
+/** Serves a request if it is a plain call of a hot method, or over HTTP/2 of a streaming one; false: it isn't, and nothing of it was touched. */
 export interface FastUnary {
   http1(request: IncomingMessage, response: ServerResponse): boolean;
   http2(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean;
@@ -32,8 +34,8 @@ interface PlainCall {
 export function createFastUnary({ registry, pipeline, log }: FastUnaryDeps): FastUnary {
   const deps = { pipeline, log };
   const hot = [...registry.unary.values()].filter(({ hot }) => hot !== undefined);
+  const streamed = createFastStream({ registry, pipeline, log });
   const routes = new Map(hot.map((method) => [`/${method.name}`, routesOf(method)]));
-  const addresses = new WeakMap<ServerHttp2Session, string>();
 
   function plainCall(
     path: string | undefined,
@@ -46,7 +48,7 @@ export function createFastUnary({ registry, pipeline, log }: FastUnaryDeps): Fas
     const encoding = headers[protocol.encodingHeader];
     if (encoding !== undefined && encoding !== "identity") return undefined;
     // Browsers' calls may need headers that are no concern of this path.
-    if (headers.origin !== undefined || host === undefined || !plainHost.test(host)) return undefined;
+    if (headers.origin !== undefined || !isPlainHost(host)) return undefined;
     if (Number(headers["content-length"] ?? 0) > limits.bodyBytesMax) return undefined;
     const timeout = headers[protocol.timeoutHeader];
     if (timeout === undefined) return { route, timeoutMs: undefined };
@@ -72,10 +74,10 @@ export function createFastUnary({ registry, pipeline, log }: FastUnaryDeps): Fas
         headers,
         headers[":authority"] as string | undefined,
       );
-      if (call === undefined) return false;
+      if (call === undefined) return streamed(stream, headers);
       // A stream that fails closes; nobody else listens.
       stream.on("error", ignore);
-      const carrier = new UnaryCarrier(headers, stream, peerAddressOf(stream, addresses), call.timeoutMs);
+      const carrier = new UnaryCarrier(headers, stream, peerAddressOf(stream), call.timeoutMs);
       new Http2Call(deps, call.route, carrier, stream).begin(stream);
       return true;
     },
@@ -91,9 +93,6 @@ function routesOf(method: UnaryMethod): ReadonlyMap<string, FastRoute> {
   };
   return new Map([...unaryProtocols].map(([contentType, protocol]) => [contentType, routeOf(protocol)]));
 }
-
-/** Hosts that surely make a URL; the odd ones are connect-node's to judge. */
-const plainHost = /^[a-zA-Z0-9.:[\]_-]+$/;
 
 class Http1Call extends FastCall {
   readonly #response: ServerResponse;
@@ -136,15 +135,6 @@ class Http2Call extends FastCall {
     }
     stream.end(body);
   }
-}
-
-/** Asked once per connection: the socket of an HTTP/2 session is a proxy that costs more than the rest of a look-up. */
-function peerAddressOf({ session }: ServerHttp2Stream, known: WeakMap<ServerHttp2Session, string>): string {
-  const serverSession = session as ServerHttp2Session | undefined;
-  if (serverSession === undefined) return "";
-  const address = known.get(serverSession) ?? addressOf(serverSession.socket);
-  known.set(serverSession, address);
-  return address;
 }
 
 function ignore(): void {}
