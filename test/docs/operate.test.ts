@@ -99,7 +99,8 @@ describe("the pages on operating", () => {
     const commands = codeBlocksOf(`docs/operate/${page}`).filter(
       (block) => isCommand(block) && block.notRun === undefined,
     );
-    it.runIf(commands.length > 0)(`have commands that work: ${page}`, { timeout: 180_000 }, async () => {
+    if (commands.length === 0) continue;
+    it(`have commands that work: ${page}`, { timeout: 180_000 }, async () => {
       for (const { text } of commands) {
         const { status, stdout, stderr } = await shell.run(`(\nset -e\n${text})`);
         expect({ text, status, ...(status !== 0 && { stdout, stderr }) }).toEqual({ text, status: 0 });
