@@ -20,9 +20,16 @@ export interface Door {
   drain(timeoutMs: number): Promise<object>;
 }
 
-/** The listener of this process; TLS files are read at once. */
-export function ownDoor(config: ServerConfig, app: App, createListener: typeof CreateListener, log: Log): Door {
-  const tls = config.tls && readTlsFiles(config.tls);
+/** What the listener is made of, apart from what it serves. */
+export interface ListenerParts {
+  readonly createListener: typeof CreateListener;
+  /** As it was read before anything was made; undefined: cleartext. */
+  readonly tls: ReturnType<typeof readTlsFiles> | undefined;
+  readonly log: Log;
+}
+
+/** The listener of this process. */
+export function ownDoor(config: ServerConfig, app: App, { createListener, tls, log }: ListenerParts): Door {
   let certificate = tls?.cert;
   const listener = createListener({ handler: app.handler, fastUnary: app.fastUnary, ...(tls && { tls }), log });
   return {
@@ -39,9 +46,8 @@ export function ownDoor(config: ServerConfig, app: App, createListener: typeof C
   };
 }
 
-/** The listeners of the workers; their TLS files are read here too, so that a fault is told once. */
-export function workersDoor(config: ServerConfig, primary: PrimaryFamily): Door {
-  if (config.tls) readTlsFiles(config.tls);
+/** The listeners of the workers. */
+export function workersDoor(primary: PrimaryFamily): Door {
   return {
     open: () => primary.begin(),
     // Each of them tells it.

@@ -4,6 +4,7 @@ import type { LoggerOptions } from "pino";
 import { readServerConfig, type ServerConfig } from "../config/server-config.ts";
 import type { LogLevel } from "../config/settings.ts";
 import { createMetricsListener } from "../http/metrics-listener.ts";
+import { readTlsFiles } from "../http/tls-files.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
 import { StoreStartError } from "../store/start-error.ts";
 import { observeProcess } from "../telemetry/observe-process.ts";
@@ -40,6 +41,8 @@ async function serve({ env, stdout, stop, onReload }: CliIo, workers: number | u
   const several = worker !== undefined || config.workers > 1;
   const lines = new LogLines(stdout, several ? atomicWriteMax : undefined);
   const log = pino(logOptions(config.logLevel), lines);
+  // Before anything is made, and with workers in the primary too: a fault is told once.
+  const tls = config.tls && readTlsFiles(config.tls);
   const primary = several && !worker ? new PrimaryFamily({ count: config.workers, log }) : undefined;
   let issuer = config.publicUrl ?? "";
   const telemetry = await startTelemetry(telemetryOptions(config));
@@ -50,7 +53,7 @@ async function serve({ env, stdout, stop, onReload }: CliIo, workers: number | u
   const measure = primary && prometheus ? primary.measure(prometheus) : prometheus;
   const metricsListener = measure && !worker ? createMetricsListener(measure) : undefined;
   try {
-    const door = primary ? workersDoor(config, primary) : ownDoor(config, app, createListener, log);
+    const door = primary ? workersDoor(primary) : ownDoor(config, app, { createListener, tls, log });
     processMetrics.observeCertificate(() => door.certificateEnd());
     const metrics =
       metricsListener && config.metricsListen && (await bound(metricsListener, config.metricsListen, "metricsListen"));

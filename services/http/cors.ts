@@ -17,8 +17,9 @@ const exposedHeaders = [...cors.exposedHeaders, "ETag"].join(", ");
 export function withCors(allowedOrigins: () => readonly string[], handler: Handler): Handler {
   return (request, response) => {
     const { origin } = request.headers;
+    // Also without an origin, once pages may call: a cache must not give them what it keeps of such an answer.
+    if (origin !== undefined || allowedOrigins().length > 0) response.setHeader("vary", "Origin");
     if (origin === undefined) return handler(request, response);
-    response.setHeader("vary", "Origin");
     const isPreflight = request.method === "OPTIONS" && "access-control-request-method" in request.headers;
     if (!allowedOrigins().includes(origin)) {
       if (!isPreflight) return handler(request, response);
