@@ -59,6 +59,8 @@ function parseRange(request: MessageShape<typeof VerifyAuditChainRequestSchema>,
   const inRange = toRevision === 0n || (to >= from && to <= head.revision);
   violations.require(inRange, "to_revision", "must be a revision of the store, from from_revision on");
   violations.require([0, 32].includes(previousHash.length), "previous_hash", "must have 32 bytes");
+  const fromGenesis = from > 1n || previousHash.every((byte) => byte === 0);
+  violations.require(fromGenesis, "previous_hash", "must be zeros before revision 1");
   violations.require(checkpoints.length <= checkpointsMax, "checkpoints", `must be at most ${checkpointsMax}`);
   const short = checkpoints.every(({ length }) => length <= statementLengthMax);
   violations.require(short, "checkpoints", `must have at most ${statementLengthMax} characters each`);

@@ -19,13 +19,13 @@ export function addAuditExport(audit: Command, program: Command, io: CliIo): voi
         .default("jsonl"),
     )
     .option("--out <file>", "where to; what is there is gone on with (default: standard output)")
-    .option("--after <revision>", "only later ones", BigInt)
+    .option("--after <revision>", "only later ones, in a file that is begun", BigInt)
     .option("--no-links", "leave out the chain's links, and with them the revisions of other tenants")
     .action(async ({ format, out, after, links }) => {
       const chosen = exportFormats[format as keyof typeof exportFormats];
       const withLinks = links && format === "jsonl";
       const target = out === undefined ? undefined : new ExportFile(out, chosen);
-      const begin = { after: after ?? target?.lastRevision ?? 0n, withLinks };
+      const begin = { after: target?.lastRevision ?? after ?? 0n, withLinks };
       const write = (text: string) => (target === undefined ? void io.stdout.write(text) : target.write(text));
       if (chosen.header !== undefined && (target?.isEmpty ?? true)) write(`${chosen.header}\n`);
       const last = await exportTrail(io, chosen, begin, write);

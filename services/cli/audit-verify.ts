@@ -74,7 +74,8 @@ async function readStatements(path: string): Promise<readonly SignedCheckpoint[]
   const texts = new Set<string>();
   try {
     for await (const line of createInterface({ input: createReadStream(path) })) {
-      for (const [text] of line.matchAll(/[\w-]+\.[\w-]+\.[\w-]{86}/g)) texts.add(text);
+      // Each begins as base64url of a JSON object does.
+      for (const [text] of line.matchAll(/eyJ[\w-]*\.[\w-]+\.[\w-]{86}/g)) texts.add(text);
     }
   } catch (error) {
     throw new CommandEnd(exitStatus.usage, `${path} can't be read (${(error as NodeJS.ErrnoException).code})`);
