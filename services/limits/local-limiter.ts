@@ -5,16 +5,17 @@ import type { RateLimiter } from "./limiter-port.ts";
 /** Of how many ids uses are remembered, about 500 bytes each: the ids that weren't used for longest are forgotten first. */
 export const limitedIdsMax = 100_000;
 
-/** What was used under some limits as of one time; by the limit's name. */
-interface Levels {
-  readonly timeMs: number;
-  readonly byName: ReadonlyMap<string, number>;
+/** What was used under some limits as of one time; in the order of the limits. */
+interface Known {
+  timeMs: number;
+  limits: readonly RateLimit[];
+  levels: readonly number[];
 }
 
 /** Rate limits of this process alone. Decides at once. */
 export class LocalLimiter implements RateLimiter {
   readonly #now: () => number;
-  readonly #known: BoundedLru<string, Levels>;
+  readonly #known: BoundedLru<string, Known>;
 
   /** @param now ms since the epoch */
   constructor(now: () => number, idsMax = limitedIdsMax) {
@@ -36,12 +37,24 @@ export class LocalLimiter implements RateLimiter {
   levels(id: string, limits: readonly RateLimit[], nowMs: number): readonly number[] {
     const known = this.#known.get(id);
     if (known === undefined) return limits.map(() => 0);
-    return limits.map((limit) => levelAfter(limit, known.byName.get(limit.name) ?? 0, nowMs - known.timeMs));
+    const elapsedMs = nowMs - known.timeMs;
+    return limits.map((limit, i) => levelAfter(limit, levelBefore(known, limit, i), elapsedMs));
   }
 
   /** Takes over what is known of an id from now on. */
   learn(id: string, limits: readonly RateLimit[], levels: readonly number[], timeMs: number): void {
-    const byName = new Map(limits.map(({ name }, i) => [name, levels[i] ?? 0]));
-    this.#known.set(id, { timeMs, byName }, 1);
+    const known = this.#known.get(id);
+    if (known === undefined) this.#known.set(id, { timeMs, limits, levels }, 1);
+    else {
+      known.timeMs = timeMs;
+      known.limits = limits;
+      known.levels = levels;
+    }
   }
+}
+
+/** Most often the limits are those of before; else a limit is the one of its name. */
+function levelBefore({ limits, levels }: Known, limit: RateLimit, at: number): number {
+  const i = limits[at]?.name === limit.name ? at : limits.findIndex(({ name }) => name === limit.name);
+  return levels[i] ?? 0;
 }
