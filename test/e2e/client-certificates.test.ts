@@ -6,6 +6,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import { SelfService } from "../../gen/ichor/v1/self_service_pb.ts";
 import { type Authority, makeAuthority, makeCertificate } from "../support/certificate.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
@@ -71,13 +72,20 @@ async function reload(...entries: string[]): Promise<void> {
   });
 }
 
+async function restOf(stream: AsyncIterator<unknown>): Promise<void> {
+  while ((await stream.next()).done !== true);
+}
+
 beforeAll(async () => {
   trusted = makeAuthority(folder.path, "trusted");
   writeFileSync(join(folder.path, "ca.pem"), readFileSync(trusted.certFile));
   serverCa = readFileSync(makeCertificate(folder.path).certFile);
   good = trusted.issue("gateway", { names: [gateway, "DNS:gateway.internal"] });
   await start("optional");
-  const { apiKey } = await admin({}).issueApiKey({ name: "gateway", scopes: ["ichor:keys:read"] }, asRoot());
+  const { apiKey } = await admin({}).issueApiKey(
+    { name: "gateway", scopes: ["ichor:keys:read", "ichor:keyset:watch"] },
+    asRoot(),
+  );
   keyId = apiKey?.id ?? "";
 }, 60_000);
 afterAll(async () => {
@@ -138,6 +146,11 @@ describe("a client certificate", () => {
     expect((await client.getApiKey({ keyId })).apiKey?.id).toBe(keyId);
     await admin({}).disableApiKey({ keyId }, asRoot());
     await expect(client.getApiKey({ keyId })).rejects.toMatchObject({ code: Code.Unauthenticated });
+    await admin({}).enableApiKey({ keyId }, asRoot());
+    const stream = createClient(DerivationService, transports.gRPC(good)).watchKeySet({})[Symbol.asyncIterator]();
+    expect((await stream.next()).value?.event.case).toBe("subscribed");
+    await admin({}).disableApiKey({ keyId }, asRoot());
+    await expect(restOf(stream)).rejects.toMatchObject({ code: Code.Unauthenticated });
     await admin({}).enableApiKey({ keyId }, asRoot());
     expect((await client.getApiKey({ keyId })).apiKey?.id).toBe(keyId);
     await reload();
