@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Provides what some tests need: PostgreSQL, MariaDB, Redis, Python's gRPC packages, PyJWT and pymacaroons, promtool.
+# Provides what some tests need: PostgreSQL, MariaDB, Redis, Python's gRPC packages, PyJWT and pymacaroons, promtool, nginx and Caddy.
 #
 #   eval "$(scripts/test-servers.sh start)"   # prints export lines on stdout, everything else on stderr
 #   npm test
@@ -36,7 +36,9 @@ start() {
   provide redis REDIS Redis
   provide_python
   provide_python_tokens
-  provide_promtool
+  provide_program promtool
+  provide_program nginx
+  provide_program caddy
   [[ $missing == no ]]
 }
 
@@ -83,14 +85,19 @@ provide_python_tokens() {
   fi
 }
 
-provide_promtool() {
-  if has promtool; then
-    echo "export ICHOR_TEST_PROMTOOL=promtool"
+# provide_program <name>: prints where a program is.
+provide_program() {
+  local found
+  if found=$(program "$1"); then
+    echo "export ICHOR_TEST_${1^^}=$found"
   else
-    say "promtool is missing"
+    say "$1 is missing"
     missing=yes
   fi
 }
+
+# Debian keeps servers where a user's path doesn't lead.
+program() { command -v "$1" || { [[ -x /usr/sbin/$1 ]] && echo "/usr/sbin/$1"; }; }
 
 python_has_token_libraries() { /usr/bin/python3 -c 'import jwt, cryptography, pymacaroons' 2>/dev/null; }
 
@@ -173,7 +180,9 @@ install_missing() {
   find_server redis >/dev/null || has redis-server || packages+=(redis-server)
   python_is_complete || packages+=(python3-grpcio python3-protobuf protobuf-compiler protobuf-compiler-grpc libprotobuf-dev)
   python_has_token_libraries || packages+=(python3-jwt python3-cryptography python3-pymacaroons)
-  has promtool || packages+=(prometheus)
+  program promtool >/dev/null || packages+=(prometheus)
+  program nginx >/dev/null || packages+=(nginx-light)
+  program caddy >/dev/null || packages+=(caddy)
   [[ ${#packages[@]} -gt 0 ]] || return
   if [[ $EUID != 0 ]] || ! has apt-get; then
     say "to be installed by hand: ${packages[*]}"
@@ -265,7 +274,7 @@ status() {
   done
   if python_is_complete; then echo "python: /usr/bin/python3"; else echo "python: incomplete"; fi
   if python_has_token_libraries; then echo "python for tokens: /usr/bin/python3"; else echo "python for tokens: incomplete"; fi
-  if has promtool; then echo "promtool: $(command -v promtool)"; else echo "promtool: none"; fi
+  for name in promtool nginx caddy; do echo "$name: $(program "$name" || echo none)"; done
 }
 
 record_url() { echo "$2" >"$state/$1.url"; }

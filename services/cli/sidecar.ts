@@ -22,6 +22,8 @@ interface SidecarCommand {
   readonly maxStaleness: ReturnType<typeof parseSpan>;
   readonly listen: Place;
   readonly allowRemote?: boolean;
+  readonly credentialHeader?: string;
+  readonly clientIpHeader?: string;
   readonly logLevel: LogLevel;
 }
 
@@ -37,6 +39,12 @@ export function addSidecarCommand(program: Command, io: CliIo): void {
     .option("--max-staleness <span>", "how old what is known may be", parseSpan, parseSpan("30s"))
     .option("--listen <place>", "host:port, or unix: and a path", parsePlace, parsePlace("127.0.0.1:8421"))
     .option("--allow-remote", "listen on an address that isn't loopback; whoever reaches it may verify")
+    .option("--credential-header <name>", "for gateways: the one header that has the credential", parseHeader)
+    .option(
+      "--client-ip-header <name>",
+      "for gateways: the header in which they tell the client's address",
+      parseHeader,
+    )
     .option("--log-level <level>", `one of ${logLevels.join(", ")}`, parseLevel, "info")
     .action((options: SidecarCommand) => sidecar(options, io));
 }
@@ -66,6 +74,8 @@ async function sidecar(options: SidecarCommand, { stdout, stop }: CliIo): Promis
       ...(audience !== undefined && { audience }),
       ...(snapshotFile !== undefined && { snapshotFile }),
       maxStaleness: Number(maxStaleness.seconds),
+      ...(options.credentialHeader !== undefined && { credentialHeader: options.credentialHeader }),
+      ...(options.clientIpHeader !== undefined && { clientIpHeader: options.clientIpHeader }),
     }),
   );
   const { handler, fastUnary, readiness } = built;
@@ -130,6 +140,12 @@ function parsePlace(text: string): Place {
   } catch (error) {
     throw error instanceof RangeError ? new InvalidArgumentError(`It ${error.message}, or unix:PATH.`) : error;
   }
+}
+
+/** Gives the name of a header (RFC 9110 section 5.1) in lower case. */
+function parseHeader(text: string): string {
+  if (!/^[A-Za-z0-9-]{1,64}$/.test(text)) throw new InvalidArgumentError("Use the name of a header, as X-Real-IP.");
+  return text.toLowerCase();
 }
 
 function parseLevel(text: string): LogLevel {

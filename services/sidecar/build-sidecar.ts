@@ -10,7 +10,7 @@ import { connectRoutes } from "../rpc/connect-routes.ts";
 import { healthService } from "../rpc/health.ts";
 import type { ParentLog } from "../rpc/log.ts";
 import { createMethodRegistry } from "../rpc/method-registry.ts";
-import { createRpcHandler, type NodeRequest, type NodeResponse } from "../rpc/node-handler.ts";
+import { createRpcHandler, type NodeRequest, type NodeResponse, pathOf } from "../rpc/node-handler.ts";
 import { createPipeline } from "../rpc/pipeline.ts";
 import { createReadiness, type Readiness } from "../rpc/readiness.ts";
 import { systemClock, type VerifierClock } from "../verifier/clock.ts";
@@ -18,6 +18,7 @@ import { createVerifier } from "../verifier/create-verifier.ts";
 import type { VerifierEvent } from "../verifier/options.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 import { decideHere } from "./decide.ts";
+import { forwardAuth, forwardAuthPath } from "./forward-auth.ts";
 import { KeyAnswers } from "./key-answers.ts";
 import { localCaller } from "./local-caller.ts";
 import { sidecarMethods } from "./methods.ts";
@@ -38,6 +39,10 @@ export interface SidecarOptions {
   /** From which age on nothing is decided here, in seconds. */
   readonly maxStaleness: number;
   readonly snapshotFile?: string;
+  /** The one header, in lower case, in which gateways' requests have the credential; absent: Authorization or X-API-Key. */
+  readonly credentialHeader?: string;
+  /** The header, in lower case, in which gateways tell the client's address; absent: none is believed. */
+  readonly clientIpHeader?: string;
   readonly clock?: VerifierClock;
   readonly log: ParentLog;
 }
@@ -107,10 +112,21 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     monotonicMs,
   });
   const health = healthService([AdminService.typeName, DerivationService.typeName], readiness);
-  const registry = createMethodRegistry([...sidecarMethods(decideHere({ verifier, audience, keys })), health]);
+  const decide = decideHere({ verifier, audience, keys });
+  const registry = createMethodRegistry([...sidecarMethods(decide), health]);
   const routes = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
+  const others = createRequestHandler(createRpcHandler(routes, log), probeEndpoints(readiness), log);
+  const { credentialHeader, clientIpHeader } = options;
+  const answerGateway = forwardAuth({
+    ...{ decide, audience: options.audience ?? "", now, monotonicMs, log },
+    ...(credentialHeader !== undefined && { credentialHeader }),
+    ...(clientIpHeader !== undefined && { clientIpHeader }),
+  });
   return {
-    handler: createRequestHandler(createRpcHandler(routes, log), probeEndpoints(readiness), log),
+    handler(request, response) {
+      if (pathOf(request) === forwardAuthPath) void answerGateway(request, response);
+      else others(request, response);
+    },
     fastUnary: createFastUnary({ registry, pipeline, log }),
     routes,
     readiness,

@@ -4,11 +4,19 @@ import { describe, it } from "vitest";
 import { shared } from "./shared.ts";
 
 /** What some suites need and a machine may lack. */
-export type RequirementName = "postgres" | "mariadb" | "redis" | "python" | "python-tokens" | "promtool";
+export type RequirementName =
+  | "postgres"
+  | "mariadb"
+  | "redis"
+  | "python"
+  | "python-tokens"
+  | "nginx"
+  | "caddy"
+  | "promtool";
 
 export interface Requirement {
   /**
-   * A suite that gets the server's URL (for python: the path of an interpreter with grpc and protobuf; for python-tokens: with PyJWT and pymacaroons; for promtool: its path).
+   * A suite that gets the server's URL (for python: the path of an interpreter with grpc and protobuf; for python-tokens: with PyJWT and pymacaroons; for promtool, nginx and caddy: its path).
    * Where the requirement is absent the suite is reported as not run; if ICHOR_TEST_REQUIRE names it, it fails.
    */
   describe(title: string, suite: (value: string) => void): void;
@@ -41,8 +49,10 @@ const probes: Record<RequirementName, () => Promise<Finding>> = {
   mariadb: async () => fromEnvironment("ICHOR_TEST_MARIADB_URL") ?? { hint: "set ICHOR_TEST_MARIADB_URL" },
   redis: async () => fromEnvironment("ICHOR_TEST_REDIS_URL") ?? { hint: "set ICHOR_TEST_REDIS_URL" },
   python: async () => fromEnvironment("ICHOR_TEST_PYTHON") ?? installedPython(),
+  nginx: async () => fromEnvironment("ICHOR_TEST_NGINX") ?? installedProgram("nginx", ["-v"]),
+  caddy: async () => fromEnvironment("ICHOR_TEST_CADDY") ?? installedProgram("caddy", ["version"]),
   "python-tokens": async () => fromEnvironment("ICHOR_TEST_PYTHON_TOKENS") ?? pythonWithTokenLibraries(),
-  promtool: async () => fromEnvironment("ICHOR_TEST_PROMTOOL") ?? installedPromtool(),
+  promtool: async () => fromEnvironment("ICHOR_TEST_PROMTOOL") ?? installedProgram("promtool", ["--version"]),
 };
 
 function fromEnvironment(variable: string): Finding | undefined {
@@ -72,6 +82,19 @@ function installedPython(): Finding {
   return { hint: "set ICHOR_TEST_PYTHON to an interpreter with grpcio and protobuf; install protoc" };
 }
 
+/** Debian keeps servers where the path of a user doesn't lead. */
+function installedProgram(name: string, versionArgs: readonly string[]): Finding {
+  for (const value of [name, `/usr/sbin/${name}`]) {
+    try {
+      execFileSync(value, versionArgs, { stdio: "ignore" });
+      return { value };
+    } catch {
+      // Not this one.
+    }
+  }
+  return { hint: `install ${name}, or set ICHOR_TEST_${name.toUpperCase()} to its program` };
+}
+
 function pythonWithTokenLibraries(): Finding {
   for (const value of ["/usr/bin/python3", "python3"]) {
     try {
@@ -82,15 +105,6 @@ function pythonWithTokenLibraries(): Finding {
     }
   }
   return { hint: "set ICHOR_TEST_PYTHON_TOKENS to an interpreter with PyJWT, cryptography and pymacaroons" };
-}
-
-function installedPromtool(): Finding {
-  try {
-    execFileSync("promtool", ["--version"], { stdio: "ignore" });
-    return { value: "promtool" };
-  } catch {
-    return { hint: "set ICHOR_TEST_PROMTOOL to Prometheus' promtool" };
-  }
 }
 
 function isRequired(name: RequirementName): boolean {

@@ -1,7 +1,7 @@
 import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
-import { buildSidecar, type Sidecar } from "../../services/sidecar/build-sidecar.ts";
+import { buildSidecar, type Sidecar, type SidecarOptions } from "../../services/sidecar/build-sidecar.ts";
 import { FakeVerifierClock } from "../fakes/verifier-clock.ts";
 import type { TestApp } from "./test-app.ts";
 import { issueKey, testAudience } from "./tokens.ts";
@@ -13,7 +13,7 @@ export const sidecarScopes = ["ichor:keyset:watch", "ichor:keys:verify", `ichor:
 const silent = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
 /** Starts a side-car of a test server, called in memory, with a clock that the test moves; close it after. */
-export async function startTestSidecar(t: TestApp) {
+export async function startTestSidecar(t: TestApp, options: Partial<SidecarOptions> = {}) {
   const { credential } = await issueKey(t, { scopes: sidecarScopes });
   const clock = new FakeVerifierClock(t.clock.now());
   const line = breakable(createRouterTransport(t.app.routes));
@@ -25,6 +25,7 @@ export async function startTestSidecar(t: TestApp) {
     maxStaleness: 30,
     clock,
     log: silent,
+    ...options,
   });
   await sidecar.verifier.ready();
   const transport = createRouterTransport(sidecar.routes);
