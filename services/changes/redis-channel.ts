@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import { redisError } from "../core/redis-error.ts";
 import { jitteredDelayMs } from "./reconnect-delay.ts";
 import type { WakeChannel, WakeListener } from "./wake-channel.ts";
 
@@ -27,7 +28,7 @@ export function redisChannel(url: string, listener: WakeListener): WakeChannel {
   const lost = (error: unknown) => {
     if (works === false) return;
     works = false;
-    listener.lost(error);
+    listener.lost(redisError(error));
   };
   for (const client of [subscriber, publisher]) client.on("error", lost);
   subscriber.on("close", () => lost(new Error("the connection ended")));

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { Redis } from "ioredis";
 import type { RateLimit } from "../core/rate-limit.ts";
+import { redisError } from "../core/redis-error.ts";
 import { redisTakeScript } from "./redis-take-script.ts";
 import type { SharedLevels, SharedTake, SharingListener } from "./shared-levels.ts";
 
@@ -104,7 +105,7 @@ export class RedisLevels implements SharedLevels {
     this.#works = false;
     if (this.#told || this.#closed) return;
     this.#told = true;
-    this.#listener.alone(error);
+    this.#listener.alone(redisError(error));
   }
 }
 

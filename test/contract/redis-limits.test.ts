@@ -1,6 +1,8 @@
+import { inspect } from "node:util";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { VerificationCode } from "../../gen/ichor/v1/verification_pb.ts";
+import { redisChannel } from "../../services/changes/redis-channel.ts";
 import { LocalLimiter } from "../../services/limits/local-limiter.ts";
 import { RedisLevels } from "../../services/limits/redis-levels.ts";
 import { SharedLimiter } from "../../services/limits/shared-limiter.ts";
@@ -156,6 +158,32 @@ redis.describe("rate limits in Redis", (url) => {
     } finally {
       await one.close();
     }
+  });
+
+  it.each([
+    [
+      "rate limits",
+      (login: string, told: (error: unknown) => void) => {
+        const listener = { shared() {}, alone: told };
+        return new RedisLevels({ url: login, reconnectDelayMs: () => 5_000, listener });
+      },
+    ],
+    [
+      "wake-ups",
+      (login: string, told: (error: unknown) => void) =>
+        redisChannel(login, { heard() {}, connected() {}, lost: told }),
+    ],
+  ])("tell no password when Redis refuses it: %s", async (_of, open) => {
+    const login = new URL(url);
+    login.username = "nobody";
+    login.password = "planted-password";
+    let opened: { close(): unknown } | undefined;
+    const error = await new Promise((resolve) => {
+      opened = open(login.href, resolve);
+    });
+    await opened?.close();
+    expect(String(error)).toContain("WRONGPASS");
+    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain("planted-password");
   });
 
   it("aren't forgotten with a Redis that lost everything", async () => {
