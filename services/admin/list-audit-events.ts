@@ -14,6 +14,8 @@ import { parseFilter } from "./key-pages.ts";
 import { openPageToken, parsePageSize, sealPageToken } from "./page-token.ts";
 
 const pageSizeDefault = 50;
+/** Most events of one read, during which an embedded store serves nobody else. */
+const lookMax = 1_000;
 /** Most events that one call looks at: then its page is short, and the next one goes on. */
 const lookedMax = 10_000;
 
@@ -55,8 +57,8 @@ async function pageOfEvents(
   const hits: LoggedEvent[] = [];
   let next = after;
   // One more than asked for tells whether there is a next page.
-  const look = size + 1;
-  for (let looked = 0; looked < lookedMax; looked += look) {
+  let look = size + 1;
+  for (let looked = 0; looked < lookedMax; looked += look, look = Math.min(look * 2, lookMax)) {
     const scan = await audit.scanEvents(query, next, look);
     hits.push(...scan.hits);
     next = scan.next;

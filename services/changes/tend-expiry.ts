@@ -11,7 +11,7 @@ export const expiredAction = "ApiKeyExpired";
 export const expiryEventsMax = 500;
 
 export interface ExpiryDeps {
-  readonly store: Store;
+  readonly store: Pick<Store, "mutate" | "expiry">;
   /** How long before its end each key is told, in ms. */
   readonly leadsMs: readonly number[];
   /** Ms since the epoch. */
@@ -54,7 +54,9 @@ async function tellNext({ store, now }: ExpiryDeps, leadMs: number): Promise<boo
     const [key] = cursor === undefined ? [] : await tx.expiry.expiringKeys(cursor, now() + leadMs, leadMs, 1);
     if (key === undefined) return { result: false, unchanged: true };
     const { id, tenantId, expireTimeMs } = key;
-    await tx.expiry.moveExpiryCursor(leadMs, cursor, { expireTimeMs, keyId: id });
+    // A server whose clock is behind may have moved it meanwhile, outside of any transaction.
+    const moved = await tx.expiry.moveExpiryCursor(leadMs, cursor, { expireTimeMs, keyId: id });
+    if (!moved) return { result: false, unchanged: true };
     const expireTime = new Date(expireTimeMs).toISOString();
     const details = leadMs === 0 ? { expireTime } : { expireTime, lead: `${leadMs / 1000}s` };
     return {

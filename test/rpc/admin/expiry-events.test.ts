@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { tendExpiry } from "../../../services/changes/tend-expiry.ts";
+import type { ExpiryPlace } from "../../../services/store/expiry-port.ts";
+import type { Store, StoreTransaction } from "../../../services/store/port.ts";
 import { startTestApp, type TestApp } from "../../support/test-app.ts";
 import { issueKey } from "../../support/tokens.ts";
 import { watchEvents } from "../../support/watch-events.ts";
@@ -91,6 +93,38 @@ describe("expiry events", () => {
     t.clock.advance(40 * dayMs);
     await tend();
     expect(await told(keyId)).toEqual(["ApiKeyExpiring 604800s", "ApiKeyExpiring 86400s", "ApiKeyExpired"]);
+  });
+
+  it("aren't told by a server that lost its place to another one while it looked", async () => {
+    const { keyId } = await issueKey(t, days(10));
+    await tend();
+    t.clock.advance(4 * dayMs);
+    const { store } = t.app;
+    const place = (await store.expiry.expiryCursor(7 * dayMs)) as ExpiryPlace;
+    const losing: Pick<Store, "mutate" | "expiry"> = {
+      expiry: store.expiry,
+      mutate: (work) =>
+        store.mutate(({ expiry }, revision) =>
+          work(
+            {
+              expiry: {
+                expiryCursor: (...args) => expiry.expiryCursor(...args),
+                moveExpiryCursor: (...args) => expiry.moveExpiryCursor(...args),
+                async expiringKeys(...args) {
+                  const keys = await expiry.expiringKeys(...args);
+                  await expiry.moveExpiryCursor(7 * dayMs, place, { ...place, expireTimeMs: place.expireTimeMs + 1 });
+                  return keys;
+                },
+              },
+            } as StoreTransaction,
+            revision,
+          ),
+        ),
+    };
+    await tendExpiry({ store: losing, leadsMs: [7 * dayMs], now: t.clock.now });
+    expect(await told(keyId)).toEqual([]);
+    await tend();
+    expect(await told(keyId)).toEqual(["ApiKeyExpiring 604800s"]);
   });
 
   it("come by the stream, in order and each once, to who resumes", async () => {
