@@ -13,8 +13,8 @@ import { type StreamProtocol, streamProtocols } from "./stream-protocols.ts";
 import { UnaryCarrier } from "./unary-carrier.ts";
 
 /**
- * Serves plain calls of streaming methods straight on Node's HTTP/2 streams: what connect-node keeps for each stream is
- * ten times what the rest of a follower takes. As with unary calls, everything that isn't plain is left to connect.
+ * Serves plain calls of streaming methods straight on Node's HTTP/2 streams: what connect keeps for each stream is three
+ * quarters of what a follower of a key set would take. As with unary calls, everything that isn't plain is left to connect.
  */
 export function createFastStream({
   registry,
