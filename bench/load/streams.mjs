@@ -15,6 +15,8 @@ let wanted = Number.POSITIVE_INFINITY;
 let onSynced = () => {};
 const sessions = [];
 
+// Goes with who asked for it, however that ends.
+process.once("disconnect", () => process.exit());
 process.on("message", async ({ ask, ...question }) => {
   process.send(await { open, expect, close }[ask](question));
 });

@@ -8,6 +8,8 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
  */
 export function tell(facts, own = {}) {
   const all = { ...answers, ...own };
+  // Goes with who asked for it, however that ends.
+  process.once("disconnect", () => process.exit());
   // Listens from the start, which keeps the process alive while it has nothing else to wait for.
   process.on("message", async ({ options, ...question }) => {
     const answer = options === undefined ? await all[question.ask](question) : await facts(options);
