@@ -118,9 +118,11 @@ async function removeDeadSocket(path: string): Promise<void> {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
   const refused = await new Promise<boolean>((resolve) => {
     const socket = connect(path);
-    socket.once("connect", () => resolve(false));
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(false);
+    });
     socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
-    socket.once("connect", () => socket.destroy());
   });
   if (refused) rmSync(path);
 }
