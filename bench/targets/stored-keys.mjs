@@ -19,6 +19,7 @@ export async function storeKeys(dataDir, credential, count) {
   const pepper = await currentPepper(dataDir);
   const store = new Database(join(dataDir, "ichor.db"));
   store.pragma("cache_size = -262144");
+  store.pragma("synchronous = OFF");
   const copyKey = copyOf(store, "api_key", "id", keyId);
   const copyVersion = copyOf(store, "secret_version", "key_id", keyId);
   const copyScope = copyOf(store, "key_scope", "key_id", keyId);

@@ -19,6 +19,11 @@ export const keySql = `${keysSelect} WHERE k.id = ? ORDER BY v.number DESC`;
 /** The same of several keys, whose ids stand between the two parts; the rows of each key are in order. */
 export const keysSqlParts = [`${keysSelect} WHERE k.id IN (`, ") ORDER BY v.number DESC"] as const;
 
+export const tenantSql = `
+  SELECT id, slug, name, state, settings, create_time_ms AS "createTimeMs", update_time_ms AS "updateTimeMs",
+    tokens_issued_before_ms AS "tokensIssuedBeforeMs"
+  FROM tenant WHERE id = ?`;
+
 /** For one digest, as there are few live peppers to look under. */
 export const digestSql = `SELECT key_id AS "keyId", digest FROM secret_version WHERE tenant_id = ? AND digest = ?`;
 

@@ -1,13 +1,15 @@
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
+import type { Tenant } from "../core/tenant.ts";
 import { requiredHead } from "./head-row.ts";
-import { changesSql, digestSql, forMysql, headSql, keySql } from "./hot-read-sql.ts";
+import { changesSql, digestSql, forMysql, headSql, keySql, tenantSql } from "./hot-read-sql.ts";
 import type { MysqlPool } from "./mysql-pool.ts";
 import type { HotReads, KeyOfDigest } from "./port.ts";
-import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow } from "./rows.ts";
+import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow, type TenantRow, tenantOf } from "./rows.ts";
 
 const statements = {
+  tenant: forMysql(tenantSql),
   key: forMysql(keySql),
   digest: forMysql(digestSql),
   head: forMysql(headSql),
@@ -23,6 +25,11 @@ export class MysqlReads implements HotReads {
 
   constructor(pool: MysqlPool) {
     this.#pool = pool;
+  }
+
+  async getTenant(id: TenantId): Promise<Tenant | undefined> {
+    const [row] = await this.#pool.execute<TenantRow[]>(statements.tenant, [id]);
+    return row && tenantOf(row);
   }
 
   async getKey(id: KeyId): Promise<ApiKey | undefined> {

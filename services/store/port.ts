@@ -150,7 +150,7 @@ export interface StoreReads {
 }
 
 /** The reads that are made all the time. */
-export type HotReads = Pick<StoreReads, "head" | "getKey" | "keysOfDigests" | "changesAfter">;
+export type HotReads = Pick<StoreReads, "head" | "getTenant" | "getKey" | "keysOfDigests" | "changesAfter">;
 
 /** What a mutating transaction may do; reads see its own writes, `head()` the revision that is being made with the hash before it. */
 export interface StoreTransaction extends StoreReads {

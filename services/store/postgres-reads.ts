@@ -2,14 +2,16 @@ import type { Pool } from "pg";
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
+import type { Tenant } from "../core/tenant.ts";
 import { requiredHead } from "./head-row.ts";
-import { changesSql, digestSql, forPostgres, headSql, keySql } from "./hot-read-sql.ts";
+import { changesSql, digestSql, forPostgres, headSql, keySql, tenantSql } from "./hot-read-sql.ts";
 import type { HotReads, KeyOfDigest } from "./port.ts";
 import { postgresTypes } from "./postgres-pool.ts";
-import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow } from "./rows.ts";
+import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow, type TenantRow, tenantOf } from "./rows.ts";
 import type { ServerLimits } from "./server-limits.ts";
 
 const statements = {
+  ichor_tenant: forPostgres(tenantSql),
   ichor_key: forPostgres(keySql),
   ichor_digests: forPostgres(digestSql.replace("digest = ?", "digest = ANY(?)")),
   ichor_head: forPostgres(headSql),
@@ -24,6 +26,11 @@ export class PostgresReads implements HotReads {
   constructor(pool: Pool, limits: ServerLimits) {
     this.#pool = pool;
     this.#limits = limits;
+  }
+
+  async getTenant(id: TenantId): Promise<Tenant | undefined> {
+    const [row] = await this.#rows<TenantRow>("ichor_tenant", [id]);
+    return row && tenantOf(row);
   }
 
   async getKey(id: KeyId): Promise<ApiKey | undefined> {

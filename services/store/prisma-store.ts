@@ -5,6 +5,7 @@ import type { Change, ChangeRow, Head } from "../core/change.ts";
 import { auditBytes, chainHash, changeBytes } from "../core/change-chain.ts";
 import { sha256 } from "../core/digest.ts";
 import { type KeyId, newId, type TenantId } from "../core/ids.ts";
+import type { Tenant } from "../core/tenant.ts";
 import type { AuditStore } from "./audit-port.ts";
 import { auditRowOf } from "./audit-rows.ts";
 import type { StoreDeps, StoreStep } from "./deps.ts";
@@ -79,6 +80,10 @@ export class PrismaStore extends PrismaReads implements Store {
 
   override head(): Promise<Head> {
     return answering(() => this.#backend.hotReads.head());
+  }
+
+  override getTenant(id: TenantId): Promise<Tenant | undefined> {
+    return this.#read(() => this.#backend.hotReads.getTenant(id));
   }
 
   override getKey(id: KeyId): Promise<ApiKey | undefined> {

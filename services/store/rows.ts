@@ -178,10 +178,11 @@ export function secretVersionRowOf(key: ApiKey, version: SecretVersion) {
   };
 }
 
-export function tenantOf(
-  row: Readonly<Record<"id" | "slug" | "name" | "state" | "settings", string>> &
-    Readonly<Record<"createTimeMs" | "updateTimeMs", Int>> & { readonly tokensIssuedBeforeMs: Int | null },
-): Tenant {
+/** A tenant as its columns have it. */
+export type TenantRow = Readonly<Record<"id" | "slug" | "name" | "state" | "settings", string>> &
+  Readonly<Record<"createTimeMs" | "updateTimeMs", Int>> & { readonly tokensIssuedBeforeMs: Int | null };
+
+export function tenantOf(row: TenantRow): Tenant {
   return {
     id: row.id as TenantId,
     slug: row.slug,

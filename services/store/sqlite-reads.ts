@@ -2,16 +2,18 @@ import type Database from "better-sqlite3";
 import type { ApiKey } from "../core/api-key.ts";
 import type { ChangeRow, Head } from "../core/change.ts";
 import type { KeyId, TenantId } from "../core/ids.ts";
+import type { Tenant } from "../core/tenant.ts";
 import { requiredHead } from "./head-row.ts";
-import { changesSql, digestSql, headSql, keySql } from "./hot-read-sql.ts";
+import { changesSql, digestSql, headSql, keySql, tenantSql } from "./hot-read-sql.ts";
 import type { HotReads, KeyOfDigest } from "./port.ts";
-import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow } from "./rows.ts";
+import { changeRowsOf, type KeyWithVersionRow, keyOfRows, type LogRow, type TenantRow, tenantOf } from "./rows.ts";
 import type { SqliteConnections } from "./sqlite-connections.ts";
 
 /** The hot reads, by prepared statements on the read-only connection. */
 export class SqliteReads implements HotReads {
   readonly #connections: SqliteConnections;
   readonly #key: (id: KeyId) => ApiKey | undefined;
+  readonly #tenant: Database.Statement<[string], TenantRow>;
   readonly #head: Database.Statement<[], { revision: bigint; hash: Uint8Array; storeEpoch: string }>;
   readonly #digests: (tenantId: TenantId, digests: readonly Uint8Array[]) => readonly KeyOfDigest[];
   readonly #changes: Database.Statement<[bigint, number], LogRow>;
@@ -20,6 +22,7 @@ export class SqliteReads implements HotReads {
     const { reader } = connections;
     this.#connections = connections;
     this.#key = keyReader(reader);
+    this.#tenant = reader.prepare<[string], TenantRow>(tenantSql).safeIntegers(false);
     this.#head = reader
       .prepare<[], { revision: bigint; hash: Uint8Array; storeEpoch: string }>(headSql)
       .safeIntegers(true);
@@ -29,6 +32,11 @@ export class SqliteReads implements HotReads {
       digests.flatMap((one) => digest.all(tenantId, one)),
     );
     this.#changes = reader.prepare<[bigint, number], LogRow>(changesSql).safeIntegers(true);
+  }
+
+  async getTenant(id: TenantId): Promise<Tenant | undefined> {
+    const row = await this.#connections.read(() => this.#tenant.get(id));
+    return row && tenantOf(row);
   }
 
   getKey(id: KeyId): Promise<ApiKey | undefined> {
