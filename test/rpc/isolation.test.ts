@@ -130,6 +130,10 @@ beforeAll(async () => {
   const stream = watch(t, {}, watcher.credential);
   const { subscriptionId, tenantId } = await stream.until("subscribed");
   stream.close();
+  // Writes the use of the key and the row of the subscription, which else come some time later.
+  await t.app.flushUse();
+  const { subscribers } = await t.admin(undefined, { "ichor-tenant": "victim" }).listSubscribers({});
+  expect(subscribers.map(({ id }) => id)).toEqual([subscriptionId]);
   victim = {
     ...{ tenantId: tenantId as TenantId, keyId: keyId as KeyId, credential, token, tokenId, subscriptionId },
     ...{ signingKeyId: key?.id ?? "", kid: key?.kid ?? "" },
@@ -171,7 +175,9 @@ async function stateOfVictim() {
   const { head: _, ...keySet } = (await store.loadKeySet(victim.tenantId)) ?? { head: undefined };
   const query = { tenantId: victim.tenantId, filter: { eventTime: {} }, descending: false };
   const { hits: events } = await store.audit.scanEvents(query, undefined, 1000);
-  const subscriptions = await store.subscriptions.listSubscriptions(victim.tenantId, "", 10);
+  const rows = await store.subscriptions.listSubscriptions(victim.tenantId, "", 10);
+  // When it was seen last is its own stream's to say, which ends in its own time.
+  const subscriptions = rows.map(({ seenTimeMs: ___, ...row }) => row);
   const { use: __, ...key } = (await store.getKey(victim.keyId)) ?? { use: undefined };
   return {
     key,
