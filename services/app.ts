@@ -165,7 +165,10 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     });
     const home = await store.getTenantBySlug(defaultTenantSlug);
     if (home === undefined) throw new TypeError("bootstrap made no default tenant");
-    const failures = new FailedVerifications({ ...limits.addresses, storeId: home.id, schedule });
+    const failures = new FailedVerifications({
+      ...{ ...limits.addresses, processes: config.redisUrl === undefined ? config.workers : 1 },
+      ...{ storeId: home.id, schedule },
+    });
     const verification = {
       records,
       failures,

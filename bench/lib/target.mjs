@@ -8,8 +8,8 @@ import { fileURLToPath } from "node:url";
  * limit answers the very bytes that the server answered).
  *
  * A contender is `{ name, target, options?, env?, execArgv?, load }`; `target` names a file of targets/, which sends
- * `{ port, … }` once it can be called. `load(told, all)` gives the job of the load generator. `envOfAll` makes variables
- * for each contender, with its folder.
+ * `{ port, … }` once it can be called. `load(told, all)` gives the job of the load generator; `withChildren` adds the CPU
+ * time of child processes. `envOfAll` makes variables for each contender, with its folder.
  */
 export async function startTargets({ contenders }, folder, envOfAll = () => ({})) {
   const running = [];
@@ -26,7 +26,7 @@ export async function startTargets({ contenders }, folder, envOfAll = () => ({})
 }
 
 export async function startTarget(
-  { name, target, options = () => ({}), env = {}, execArgv = [], load = () => undefined },
+  { name, target, options = () => ({}), env = {}, execArgv = [], withChildren = false, load = () => undefined },
   told,
   dataDir,
   envOfAll = () => ({}),
@@ -55,8 +55,8 @@ export async function startTarget(
     name,
     facts,
     job: load(facts, told),
-    /** CPU time of the process so far, user and system, all threads, in µs. */
-    cpuMicros: async () => cpuOfProcess(child.pid) ?? (await ask({ ask: "cpu" })),
+    /** CPU time of the process (and of its children, if it has workers) so far, user and system, all threads, in µs. */
+    cpuMicros: async () => cpuOfProcess(child.pid, withChildren) ?? (await ask({ ask: "cpu" })),
     ask: (question, more = {}) => ask({ ask: question, ...more }),
     startProfile: () => ask({ ask: "startProfile" }),
     stopProfile: (path) => ask({ ask: "stopProfile", path }),
@@ -70,14 +70,17 @@ export async function startTarget(
 const ticksPerSecond = 100;
 
 /** From /proc, without disturbing the process; undefined where there is none. Resolution 10 ms. */
-function cpuOfProcess(pid) {
+function cpuOfProcess(pid, withChildren) {
   let stat;
+  let children = [];
   try {
     stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    if (withChildren) children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
   } catch {
     return undefined;
   }
   // The name in parentheses may hold spaces; utime and stime are fields 14 and 15.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1e6;
+  const own = ((Number(fields[11]) + Number(fields[12])) / ticksPerSecond) * 1e6;
+  return children.reduce((sum, child) => sum + (cpuOfProcess(child, true) ?? 0), own);
 }

@@ -82,3 +82,13 @@ export const verifyLimits = {
     ...(redisUrl === undefined ? [] : [{ of: "a rate limit in Redis", to: "no rate limit" }]),
   ],
 };
+
+/** What several processes bring, and cost. */
+export const verifyWorkers = {
+  title: "VerifyCredential, warm: one process, and two workers with their primary",
+  contenders: [
+    { ...plain, name: "one process" },
+    { ...plain, name: "two workers", env: { ICHOR_WORKERS: "2" }, withChildren: true },
+  ],
+  compare: [{ of: "two workers", to: "one process" }],
+};

@@ -1,4 +1,4 @@
-import { verifyLimits, verifyLogs, verifyTelemetry, verifyTls, verifyTlsGrpc } from "./costs.mjs";
+import { verifyLimits, verifyLogs, verifyTelemetry, verifyTls, verifyTlsGrpc, verifyWorkers } from "./costs.mjs";
 import { deriveToken, verifyToken } from "./derive-token.mjs";
 import { sdk } from "./sdk.mjs";
 import { start } from "./start.mjs";
@@ -22,6 +22,7 @@ export const rows = {
   "verify-telemetry": verifyTelemetry,
   "verify-tls": verifyTls,
   "verify-tls-grpc": verifyTlsGrpc,
+  "verify-workers": verifyWorkers,
   "derive-token": deriveToken,
   "verify-token": verifyToken,
   stream,

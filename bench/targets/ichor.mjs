@@ -1,4 +1,5 @@
 import { execFileSync, fork } from "node:child_process";
+import cluster from "node:cluster";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -12,6 +13,8 @@ import { suspendKeys } from "./suspend-keys.mjs";
 import { tell } from "./tell.mjs";
 
 // The server as `ichor serve` runs it, with its log going to a file.
+// Workers are processes of the command line itself, with this one's environment.
+cluster.setupPrimary({ exec: fileURLToPath(new URL("../../dist/services/main.js", import.meta.url)), args: ["serve"] });
 const stop = new AbortController();
 process.once("SIGTERM", () => stop.abort(new Error("SIGTERM")));
 
@@ -24,6 +27,7 @@ tell(async ({ marks = 0, stored = 0, token = false, ...options }) => {
     ...(tls && certificateEnv()),
     ICHOR_LISTEN: `127.0.0.1:${port}`,
   };
+  process.env.ICHOR_LISTEN = env.ICHOR_LISTEN;
   const url = `${tls ? "https" : "http"}://127.0.0.1:${port}`;
   const { stdout, stderr, stdin } = process;
   const io = { env, stdout, stderr, stdin, stop: stop.signal, onReload() {} };

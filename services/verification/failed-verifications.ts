@@ -28,6 +28,8 @@ export interface FailedVerificationsDeps {
   readonly limiter: RateLimiter;
   /** What this server knows of the same. */
   readonly known: InstantLimiter;
+  /** Among how many processes that count alone a server's clients are spread: each allows its part. */
+  readonly processes: number;
   /** Names the store among those that share a Redis. */
   readonly storeId: string;
   readonly schedule: (callback: () => void, delayMs: number) => unknown;
@@ -43,9 +45,13 @@ export class FailedVerifications {
   readonly #deps: FailedVerificationsDeps;
   readonly #keys: Turns;
   readonly #tenants: Turns;
+  readonly #ofAddress: RateLimit;
+  readonly #ofAll: RateLimit;
 
   constructor(deps: FailedVerificationsDeps) {
     this.#deps = deps;
+    this.#ofAddress = partOf(failuresOfAddress, deps.processes);
+    this.#ofAll = partOf(failuresOfAll, deps.processes);
     this.#keys = new Turns(turnMs, keysOfTurn, deps.schedule);
     this.#tenants = new Turns(turnMs, tenantsOfTurn, deps.schedule);
   }
@@ -57,8 +63,7 @@ export class FailedVerifications {
 
   /** Waits for a turn if this address has to; says whether it had. */
   async turn(clientAddress: string, of: "key" | "tenant" = "key"): Promise<boolean> {
-    if (this.#hasRoom(this.#idOf(clientAddress), failuresOfAddress) && this.#hasRoom(everyone, failuresOfAll))
-      return false;
+    if (this.#hasRoom(this.#idOf(clientAddress), this.#ofAddress) && this.#hasRoom(everyone, this.#ofAll)) return false;
     await (of === "key" ? this.#keys : this.#tenants).next();
     return true;
   }
@@ -67,8 +72,8 @@ export class FailedVerifications {
   note(clientAddress: string): void {
     const id = this.#idOf(clientAddress);
     // What is over already needn't be told again, least of all to Redis.
-    if (this.#hasRoom(id, failuresOfAddress)) void this.#deps.limiter.take(id, [failuresOfAddress], 1);
-    this.#deps.known.take(everyone, [failuresOfAll], 1);
+    if (this.#hasRoom(id, this.#ofAddress)) void this.#deps.limiter.take(id, [this.#ofAddress], 1);
+    this.#deps.known.take(everyone, [this.#ofAll], 1);
   }
 
   #hasRoom(id: string, limit: RateLimit): boolean {
@@ -78,4 +83,8 @@ export class FailedVerifications {
   #idOf(clientAddress: string): string {
     return `failed/${this.#deps.storeId}/${addressBlock(clientAddress)}`;
   }
+}
+
+function partOf(limit: RateLimit, processes: number): RateLimit {
+  return { ...limit, limit: Math.ceil(limit.limit / processes), burst: Math.ceil(limit.burst / processes) };
 }

@@ -10,13 +10,14 @@ import { FakeClock } from "../../fakes/clock.ts";
 import { turn as settle } from "../../fakes/read-by-hand.ts";
 
 /** Turns that begin when the test says so. */
-function failures() {
+function failures(processes = 1) {
   const clock = new FakeClock();
   const known = new LocalLimiter(clock.now);
   let timers: (() => void)[] = [];
   const limits = new FailedVerifications({
     limiter: known,
     known,
+    processes,
     storeId: "store",
     schedule: (callback) => timers.push(callback),
   });
@@ -33,6 +34,20 @@ function failures() {
 }
 
 describe("failed verifications", () => {
+  it("allow each of several processes its part", async () => {
+    const { limits, fail } = failures(4);
+    const part = Math.ceil(failuresOfAddress.burst / 4);
+    fail("192.0.2.1", part - 1);
+    expect(await limits.turn("192.0.2.1")).toBe(false);
+    fail("192.0.2.1", 1);
+    let waited: boolean | undefined;
+    void limits.turn("192.0.2.1").then((did) => {
+      waited = did;
+    });
+    expect(limits.waiting).toBe(1);
+    expect(waited).toBeUndefined();
+  });
+
   it("keep nobody waiting who had few", async () => {
     const { limits, fail } = failures();
     fail("192.0.2.1", failuresOfAddress.burst - 1);
