@@ -1,6 +1,6 @@
 import { createHmac, hash, randomBytes } from "node:crypto";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { compactVerify, importJWK } from "jose";
+import { compactVerify, createRemoteJWKSet, importJWK, jwtVerify } from "jose";
 import macaroonLibrary from "macaroon";
 import { idBytes, newId } from "../../dist/services/core/ids.js";
 import { emptyDelta } from "../../dist/services/core/key-set/key-set-delta.js";
@@ -34,6 +34,9 @@ tell(
       const { kid } = JSON.parse(Buffer.from(token.slice(0, token.indexOf(".")), "base64url"));
       return compactVerify(token, keys.get(kid), { algorithms: ["EdDSA"], crit: { "ichor-cst": true } });
     };
+    const remote = createRemoteJWKSet(new URL("/.well-known/jwks.json", url));
+    contenders["jose, remote JWKS"] = () =>
+      jwtVerify(inTurn(jwts), remote, { audience, typ: "at+jwt", algorithms: ["EdDSA"], crit: { "ichor-cst": true } });
     contenders["token seen before"] = () => valid(remembering, inTurn(jwts));
     const known = new Map(jwts.map((token) => [hash("sha256", token, "binary"), true]));
     contenders["sha-256 and map"] = async () => {
