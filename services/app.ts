@@ -137,8 +137,8 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
   const store = await openStore({ url, migrate, clock: { now }, random, log, ...(step && { step }) });
   try {
     // Only for an empty store: a store that was sealed under a lost key must not look as if it could start again.
-    const firstStart = (await store.getTenantBySlug(defaultTenantSlug)) === undefined;
-    if (firstStart && config.makeMasterKey) createMasterKeyFile(config.masterKeyFile, random);
+    const known = await store.getTenantBySlug(defaultTenantSlug);
+    if (known === undefined && config.makeMasterKey) createMasterKeyFile(config.masterKeyFile, random);
     const masterKeys = loadMasterKeys(config.masterKeyFile);
     await bootstrap({ store, masterKeys, dataDir: config.dataDir, clock: { now }, random, log });
     const readiness = createReadiness();
@@ -163,7 +163,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       ...{ redisUrl: config.redisUrl, now, reconnectDelayMs: jitteredDelayMs, family, log },
       onAlone: (alone) => readiness.degrade("shared_limits", alone),
     });
-    const home = await store.getTenantBySlug(defaultTenantSlug);
+    const home = known ?? (await store.getTenantBySlug(defaultTenantSlug));
     if (home === undefined) throw new TypeError("bootstrap made no default tenant");
     const failures = new FailedVerifications({
       ...{ ...limits.addresses, processes: config.redisUrl === undefined ? config.workers : 1 },

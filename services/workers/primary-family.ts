@@ -177,6 +177,7 @@ export class PrimaryFamily implements Family {
       },
       lost: (error) => listener.lost(error),
     });
+    if (channel === undefined) listener.connected();
     const hear = (message: FamilyMessage, sender: Worker) => {
       if (message.ichor !== "wake") return;
       listener.heard(message.message);

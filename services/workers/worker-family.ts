@@ -46,6 +46,8 @@ function wakeChannel(listener: WakeListener, tell: (message: FamilyMessage) => v
     if (message?.ichor === "look") listener.connected();
   };
   process.on("message", hear);
+  // By way of the primary, which tells for itself whether other servers can be heard.
+  listener.connected();
   return {
     publish: async (message) => tell({ ichor: "wake", message }),
     close: async () => void process.off("message", hear),

@@ -56,6 +56,8 @@ function describeWorkers(name: string, makeStore: (folder: string) => Promise<Te
       return { keyId: body.apiKey.id as string, credential: body.credential as string };
     };
 
+    const metricsUrl = () => /"metrics":"([^"]+)"/.exec(server.log.join("\n"))?.[1] ?? "";
+
     it("answers as one, whichever of them a connection meets", async () => {
       const lines = Array.from({ length: 6 }, () => oneConnection(server));
       const { keyId, credential } = await issue();
@@ -140,10 +142,14 @@ function describeWorkers(name: string, makeStore: (folder: string) => Promise<Te
       expect(server.log.filter((line) => line.includes("a worker has ended"))).toHaveLength(1);
     });
 
+    it("tells that hints are heard by all of them", async () => {
+      const heard = async () => /^ichor_wake_ups_connected 1$/m.test(await (await fetch(metricsUrl())).text());
+      while (!(await heard()));
+    });
+
     it("tells the metrics of all together, and still counts what a worker did that is no more", async () => {
-      const metricsUrl = /"metrics":"([^"]+)"/.exec(server.log.join("\n"))?.[1] ?? "";
       const issued = async () => {
-        const text = await (await fetch(metricsUrl)).text();
+        const text = await (await fetch(metricsUrl())).text();
         const count = /^rpc_server_call_duration_count\{[^}]*IssueApiKey"[^}]*code="OK"[^}]*\} (\d+)$/m.exec(text);
         return Number(count?.[1] ?? 0);
       };
