@@ -74,7 +74,9 @@ function lockedInTransaction<T>(client: Client, work: () => Promise<T>): Promise
 async function lockedByRow<T>(database: ServerDatabase, work: () => Promise<T>): Promise<T> {
   const holder = await connect(database);
   try {
-    await holder.query(`CREATE TABLE IF NOT EXISTS ${lockTable} (id TEXT PRIMARY KEY)`).catch(madeMeanwhile);
+    const make = () => holder.query(`CREATE TABLE IF NOT EXISTS ${lockTable} (id TEXT PRIMARY KEY)`);
+    // Of those that make it at once, all but one may be refused, in several ways; then it is there.
+    await make().catch(make);
     await holder.query(`INSERT INTO ${lockTable} (id) VALUES ('migration') ON CONFLICT DO NOTHING`);
     await holder.query("BEGIN");
     await holder.query(`SELECT id FROM ${lockTable} FOR UPDATE`).catch(tooLate);
@@ -91,9 +93,4 @@ function tooLate(error: unknown): never {
   throw new StoreStartError(`another server has been migrating the database for ${migrationLockSecondsMax} s`, {
     cause: error,
   });
-}
-
-/** Two that make the same table at once may both find it missing. */
-function madeMeanwhile(error: unknown): void {
-  if (!(error instanceof Error && "code" in error && /^(23505|42P07)$/.test(String(error.code)))) throw error;
 }
