@@ -1,21 +1,14 @@
-import { WatchKeySetResponseSchema } from "../../gen/ichor/v1/key_set_pb.ts";
 import type { Feed, FeedEvent, Position } from "../core/key-set/feed.ts";
 import type { KeySetDelta } from "../core/key-set/key-set-delta.ts";
-import { Frame } from "../rpc/frame.ts";
+import type { Frame } from "../rpc/frame.ts";
+import { type Channel, eventFrame, type Follower } from "../subscribers/event-frame.ts";
 import { keySetItemsToProto } from "../wire/key-set.ts";
 import { snapshotEvents, type WatchEventInit } from "../wire/key-set-snapshot.ts";
 import { toTimestamp } from "../wire/time.ts";
 import { SharedSequence } from "./shared-sequence.ts";
 
-/** Who gets what a channel tells. */
-export interface Follower {
-  send(frame: Frame): void;
-  /** The feed has ended: it must begin anew. */
-  reset(): void;
-}
-
 /** A feed on the wire: each of its events is encoded once, whoever gets it. */
-export class FeedChannel<F extends Feed = Feed> {
+export class FeedChannel<F extends Feed = Feed> implements Channel {
   readonly name: string;
   readonly feed: F;
   /** How many streams need it. */
@@ -104,9 +97,4 @@ function* framesAround(begin: Frame, items: Iterable<Frame>, end: Frame): Genera
   yield begin;
   yield* items;
   yield end;
-}
-
-/** Encodes an event of the stream. */
-export function eventFrame(event: WatchEventInit): Frame {
-  return Frame.of(WatchKeySetResponseSchema, { event });
 }

@@ -6,20 +6,17 @@ import { IchorError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
 import type { Position } from "../core/key-set/feed.ts";
 import type { Keyring } from "../keyring/keyring.ts";
+import { eventFrame } from "../subscribers/event-frame.ts";
+import { OpenStreams } from "../subscribers/open-streams.ts";
+import { StreamTally } from "../subscribers/stream-tally.ts";
+import type { Subscriber } from "../subscribers/subscriber.ts";
+import type { WatchOrder } from "../subscribers/watch-key-set.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";
 import { AudienceFeed } from "./audience-feed.ts";
-import { eventFrame, FeedChannel } from "./feed-channel.ts";
-import { StreamTally } from "./stream-tally.ts";
-import type { Subscriber } from "./subscriber.ts";
+import { FeedChannel } from "./feed-channel.ts";
 
-/** Time between heartbeats, in ms. */
-export const heartbeatMs = 2_000;
-/** How often every caller is checked again, in ms: credentials also end by the clock. */
-export const recheckMs = 30_000;
 /** How long who resumes from a later revision waits until this server knows it, in ms. */
 export const aheadWaitMsMax = 1_000;
-/** Streams that end together come back within this time, in ms. */
-const drainSpreadMs = 5_000;
 
 export interface HubDeps {
   readonly feeds: KeySetFeeds;
@@ -44,14 +41,6 @@ export interface Moment {
   readonly asOfMs: number;
 }
 
-/** What a stream follows. */
-export interface WatchOrder {
-  readonly tenantId: TenantId;
-  readonly audiences: readonly string[];
-  /** How far the client has come in the public feed. */
-  readonly resume: Position | undefined;
-}
-
 /** Connects subscribers with feeds, and tells them by the clock how fresh these are. */
 export class KeySetHub {
   readonly #deps: HubDeps;
@@ -60,26 +49,26 @@ export class KeySetHub {
     string,
     { readonly channel: FeedChannel<AudienceFeed>; readonly loaded: Promise<void> }
   >();
-  readonly #subscribers = new Set<Subscriber>();
+  readonly #streams: OpenStreams;
   readonly tally = new StreamTally();
-  #cancelTimer: () => void = () => {};
-  #sinceRecheckMs = 0;
 
   constructor(deps: HubDeps) {
     this.#deps = deps;
     deps.tail.subscribe((event) => this.#take(event));
-    deps.drain.addEventListener("abort", () => this.#drain(), { once: true });
+    const { drain, jitter, schedule } = deps;
+    this.#streams = new OpenStreams({ drain, jitter, schedule, onBeat: () => this.heartbeat() });
   }
 
   get subscribers(): ReadonlySet<Subscriber> {
-    return this.#subscribers;
+    return this.#streams.all;
   }
 
   /** Serves a stream from after `subscribed` to its end. */
-  async serve(subscriber: Subscriber, order: WatchOrder): Promise<void> {
-    if (this.#deps.drain.aborted) throw new IchorError("DRAINING", "the server is shutting down");
-    if (this.#subscribers.size === 0) this.#beat();
-    this.#subscribers.add(subscriber);
+  serve(subscriber: Subscriber, order: WatchOrder): Promise<void> {
+    return this.#streams.hold(subscriber, () => this.#serve(subscriber, order));
+  }
+
+  async #serve(subscriber: Subscriber, order: WatchOrder): Promise<void> {
     const held: FeedChannel[] = [];
     try {
       const channel = await this.#publicChannel(order.tenantId, held);
@@ -90,10 +79,8 @@ export class KeySetHub {
       await subscriber.ended;
     } finally {
       subscriber.close();
-      this.#subscribers.delete(subscriber);
       for (const channel of held) channel.holds--;
       this.#dropIdle();
-      if (this.#subscribers.size === 0) this.#cancelTimer();
     }
   }
 
@@ -217,23 +204,7 @@ export class KeySetHub {
       this.#audiences.clear();
     }
     for (const { channel } of audiences) channel.feed.take(change);
-    for (const subscriber of this.#subscribers) if (mayEndCaller(change, subscriber)) void subscriber.recheck();
-  }
-
-  #beat(): void {
-    this.#cancelTimer = this.#deps.schedule(() => {
-      this.heartbeat();
-      this.#sinceRecheckMs += heartbeatMs;
-      if (this.#sinceRecheckMs >= recheckMs) {
-        this.#sinceRecheckMs = 0;
-        for (const subscriber of this.#subscribers) void subscriber.recheck();
-      }
-      this.#beat();
-    }, heartbeatMs);
-  }
-
-  #drain(): void {
-    for (const subscriber of this.#subscribers) subscriber.drain(this.#deps.jitter() * drainSpreadMs);
+    this.#streams.recheck((caller) => mayEndCaller(change, caller));
   }
 
   #dropIdle(): void {

@@ -1,10 +1,10 @@
 import type { WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
 import { newId, type SubscriptionId } from "../../services/core/ids.ts";
 import type { Position } from "../../services/core/key-set/feed.ts";
-import { StreamTally } from "../../services/derivation/stream-tally.ts";
-import { Subscriber } from "../../services/derivation/subscriber.ts";
 import type { StreamCall } from "../../services/rpc/call.ts";
 import type { Frame } from "../../services/rpc/frame.ts";
+import { StreamTally } from "../../services/subscribers/stream-tally.ts";
+import { Subscriber } from "../../services/subscribers/subscriber.ts";
 import { FeedReplica, ResyncNeeded, ServerBehind } from "../../services/verifier/replica.ts";
 import { seededRandom } from "../fakes/random.ts";
 import { FakeVerifierClock } from "../fakes/verifier-clock.ts";

@@ -83,7 +83,8 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   "durable-file": { values: [] },
   admin: handler,
   self: handler,
-  derivation: handler,
+  derivation: { values: [...handler.values, "subscribers"] },
+  subscribers: { values: ["core", "wire", "rpc"] },
   rpc: { values: ["core", "wire", "verification", ...ports] },
   http: { values: ["core", "wire", "rpc", ...ports], types: ["verification"] },
   verification: { values: ["core", "wire", ...ports], types: ["rpc"] },
@@ -96,13 +97,24 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   workers: { values: ["core", "telemetry"], types: ["changes", "limits"] },
   limits: { values: ["core"] },
   wire: { values: ["core"] },
-  sidecar: { values: ["core", "wire", "rpc", "http", "verifier"] },
+  sidecar: { values: ["core", "wire", "rpc", "http", "subscribers", "verifier"] },
   verifier: { values: ["core", "wire", "durable-file"] },
   client: { values: ["core"] },
   core: { values: [] },
 };
 
-const mayImportGenerated = ["admin", "self", "derivation", "rpc", "wire", "verifier", "client", "cli", "sidecar"];
+const mayImportGenerated = [
+  "admin",
+  "self",
+  "derivation",
+  "subscribers",
+  "rpc",
+  "wire",
+  "verifier",
+  "client",
+  "cli",
+  "sidecar",
+];
 /** Who puts adapters together. */
 const composition = [
   "services/app.ts",

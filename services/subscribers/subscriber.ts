@@ -5,7 +5,7 @@ import type { KeyId, SubscriptionId, TenantId } from "../core/ids.ts";
 import type { FrameSink, StreamCall } from "../rpc/call.ts";
 import type { Frame } from "../rpc/frame.ts";
 import { toDuration } from "../wire/time.ts";
-import { eventFrame, type FeedChannel, type Follower } from "./feed-channel.ts";
+import { type Channel, eventFrame, type Follower } from "./event-frame.ts";
 import type { StreamTally } from "./stream-tally.ts";
 
 /** What may be waiting for a client that reads slowly, in bytes; beyond it must begin anew. */
@@ -37,7 +37,7 @@ export class Subscriber implements Follower {
   /** Resolves when the stream ends well, rejects when the caller is refused. */
   readonly ended: Promise<void>;
   readonly #parts: SubscriberParts;
-  readonly #channels = new Set<FeedChannel>();
+  readonly #channels = new Set<Channel>();
   #pending: Frame[] | undefined;
   #over = false;
   #resolve: () => void = () => {};
@@ -60,7 +60,7 @@ export class Subscriber implements Follower {
   }
 
   /** Follows a channel from now on. */
-  follow(channel: FeedChannel): void {
+  follow(channel: Channel): void {
     if (this.#over) return;
     this.#channels.add(channel);
     channel.add(this);

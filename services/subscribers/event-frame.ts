@@ -1,0 +1,21 @@
+import { WatchKeySetResponseSchema } from "../../gen/ichor/v1/key_set_pb.ts";
+import { Frame } from "../rpc/frame.ts";
+import type { WatchEventInit } from "../wire/key-set-snapshot.ts";
+
+/** Who gets what a channel tells. */
+export interface Follower {
+  send(frame: Frame): void;
+  /** The feed has ended: it must begin anew. */
+  reset(): void;
+}
+
+/** A feed on the wire, for those who follow it. */
+export interface Channel {
+  add(follower: Follower): void;
+  remove(follower: Follower): void;
+}
+
+/** Encodes an event of the stream. */
+export function eventFrame(event: WatchEventInit): Frame {
+  return Frame.of(WatchKeySetResponseSchema, { event });
+}
