@@ -1,5 +1,5 @@
-// Makes docs/reference/: api.md from the comments of proto/ichor, configuration.md and config.schema.json from
-// services/config/settings.ts. Called by generate.mjs.
+// Makes docs/reference/: api.md from the comments of proto/ichor, configuration.md and the schemas of configuration files
+// from services/config. Called by generate.mjs.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,8 +12,17 @@ export async function generateDocs(root, target) {
   writeFileSync(join(target, "api.md"), apiPage(fileDescriptors(root)));
   const settings = await readSettings(root);
   writeFileSync(join(target, "configuration.md"), configurationPage(settings));
-  writeFileSync(join(target, "config.schema.json"), `${JSON.stringify(settings.configSchema(), undefined, 2)}\n`);
+  const schemas = [
+    ["config.schema.json", "Ichor's configuration file", settings.serverSettings],
+    ["sidecar.schema.json", "Configuration file of Ichor's side-car", settings.sidecarSettings],
+  ];
+  for (const [name, ...schema] of schemas) {
+    writeFileSync(join(target, name), `${JSON.stringify(settings.configSchema(...schema), undefined, 2)}\n`);
+  }
 }
+
+/** Modules of services/config that say what settings there are. */
+const modules = ["setting", "settings", "sidecar-settings", "json-schema"];
 
 /** What services/config says of settings: compiled alone, so that nothing else of services/ has to compile. */
 async function readSettings(root) {
@@ -30,29 +39,43 @@ async function readSettings(root) {
         "services",
         "--outDir",
         out,
-        "services/config/json-schema.ts",
+        ...modules.map((name) => `services/config/${name}.ts`),
       ],
       { cwd: root, stdio: ["ignore", 2, 2] },
     );
-    const load = (name) => import(pathToFileURL(join(out, "config", name)).href);
-    return { ...(await load("settings.js")), ...(await load("json-schema.js")) };
+    const load = (name) => import(pathToFileURL(join(out, "config", `${name}.js`)).href);
+    return Object.assign({}, ...(await Promise.all(modules.map(load))));
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
 }
 
-function configurationPage({ serverSettings, clientSettings, variableOf, configFileVariable, profileVariable }) {
-  return `${generatedFrom("services/config/settings.ts")}
+function configurationPage({
+  serverSettings,
+  clientSettings,
+  sidecarSettings,
+  variableOf,
+  configFileVariable,
+  profileVariable,
+}) {
+  return `${generatedFrom("the tables of services/config")}
 # Configuration
 
-Every setting of the server has one name, and can stand in the environment or in a YAML file; the environment rules. The
-file is the one that \`--config\` or \`${configFileVariable}\` names; [config.schema.json](config.schema.json) describes it.
+Every setting has one name, and can stand in the environment or in a YAML file; the environment rules. The file is the one
+that \`--config\` or \`${configFileVariable}\` names; [config.schema.json](config.schema.json) describes the server's,
+[sidecar.schema.json](sidecar.schema.json) the side-car's.
 An empty variable counts as not set. A name that isn't listed here stops the start, and so does a value that is none; all
 faults are listed at once. What a reload (SIGHUP) puts into effect is marked; the rest needs a restart.
 
 ## \`ichor serve\`, and commands that open the store
 
 ${settingsTable(serverSettings, variableOf)}
+
+## \`ichor sidecar\`
+
+A setting is also a flag, which rules over both: \`maxStaleness\` is \`--max-staleness\`.
+
+${settingsTable(sidecarSettings, variableOf)}
 
 ## Client commands (\`ichor keys …\`)
 

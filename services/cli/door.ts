@@ -1,7 +1,7 @@
 import type { App } from "../app.ts";
 import type { ListenAddress } from "../config/kinds.ts";
 import type { ServerConfig } from "../config/server-config.ts";
-import { type ServerSetting, variableOf } from "../config/settings.ts";
+import { variableOf } from "../config/setting.ts";
 import type { createListener as CreateListener } from "../http/listener.ts";
 import { certificateEnd, readTlsFiles } from "../http/tls-files.ts";
 import type { Log } from "../rpc/log.ts";
@@ -33,7 +33,7 @@ export function ownDoor(config: ServerConfig, app: App, { createListener, tls, l
   let certificate = tls?.cert;
   const listener = createListener({ handler: app.handler, fastUnary: app.fastUnary, ...(tls && { tls }), log });
   return {
-    open: async () => (await bound(listener, config.listen, "listen")).url,
+    open: async () => (await bound(listener, config.listen, variableOf("listen"))).url,
     certificateEnd: () => certificate && certificateEnd(certificate),
     prepare(next) {
       const renewed = next.tls && readTlsFiles(next.tls);
@@ -63,17 +63,17 @@ export function workersDoor(primary: PrimaryFamily): Door {
   };
 }
 
-/** Listens. An address that can't be had is told as what it is: a matter of the configuration. */
+/** Listens. An address that can't be had is told as what it is: a matter of the configuration, by the setting's variable. */
 export async function bound(
   listener: { listen(host: string, port: number): Promise<{ readonly url: string }> },
   { host, port }: ListenAddress,
-  setting: ServerSetting,
+  variable: string,
 ): Promise<{ readonly url: string }> {
   try {
     return await listener.listen(host, port);
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    const sentence = `can't listen on ${host} port ${port} (${variableOf(setting)}): ${error.message}`;
+    const sentence = `can't listen on ${host} port ${port} (${variable}): ${error.message}`;
     throw new CommandEnd(exitStatus.failed, sentence);
   }
 }

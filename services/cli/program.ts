@@ -31,7 +31,7 @@ export async function runCommandLine(args: readonly string[], given: CliIo): Pro
     .description("API-key server: issues, verifies, rotates and revokes API keys")
     .version(versionText(), "--version")
     .option("--json", "print JSON instead of text")
-    .option("--config <file>", `configuration file of the server, as ${configFileVariable}`)
+    .option("--config <file>", `configuration file of what is started, as ${configFileVariable}`)
     .option("--profile <name>", `where client commands call, and as whom, as ${profileVariable}`)
     .hook("preAction", async () => {
       const { config: file, profile = given.env[profileVariable] } = program.opts();

@@ -2,7 +2,9 @@ import { randomBytes, randomUUID } from "node:crypto";
 import { type Command, InvalidArgumentError } from "commander";
 import type { LoggerOptions } from "pino";
 import { readServerConfig, type ServerConfig } from "../config/server-config.ts";
-import type { LogLevel } from "../config/settings.ts";
+import { variableOf } from "../config/setting.ts";
+import { serverSettings } from "../config/settings.ts";
+import type { LogLevel } from "../config/shared-settings.ts";
 import { createMetricsListener } from "../http/metrics-listener.ts";
 import { readTlsFiles } from "../http/tls-files.ts";
 import { KeyFileError } from "../keyring/key-file-error.ts";
@@ -56,7 +58,9 @@ async function serve({ env, stdout, stop, onReload }: CliIo, workers: number | u
     const door = primary ? workersDoor(primary) : ownDoor(config, app, { createListener, tls, log });
     processMetrics.observeCertificate(() => door.certificateEnd());
     const metrics =
-      metricsListener && config.metricsListen && (await bound(metricsListener, config.metricsListen, "metricsListen"));
+      metricsListener &&
+      config.metricsListen &&
+      (await bound(metricsListener, config.metricsListen, variableOf("metricsListen")));
     const url = await door.open();
     issuer ||= url;
     const prepare = async (next: ServerConfig) => {
@@ -67,7 +71,7 @@ async function serve({ env, stdout, stop, onReload }: CliIo, workers: number | u
         apply();
       };
     };
-    onReload(reloader(config, { read, prepare, onReload: app.countReload, log }));
+    onReload(reloader(serverSettings, config, { read, prepare, onReload: app.countReload, log }));
     worker?.joined(url, prometheus);
     const ready = { address: url, issuer, ...(primary && { workers: config.workers }), metrics: metrics?.url };
     log[worker ? "debug" : "info"]({ ...ready, version, build: buildId() }, "listening");

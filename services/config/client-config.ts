@@ -1,9 +1,9 @@
-import { readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { exposedRights, groupAndOthers } from "../core/file-rights.ts";
 import { collect, type Environment, Faults } from "./collect.ts";
 import type { ConfigFile } from "./config-file.ts";
-import { clientSettings, type Given } from "./settings.ts";
+import { badCredential, isHeaderText, readCredentialFile } from "./credential-file.ts";
+import { type Given, variableOf } from "./setting.ts";
+import { clientSettings } from "./settings.ts";
 
 /** What the client commands of the CLI run on. Frozen. */
 export interface ClientConfig {
@@ -29,23 +29,15 @@ export function loadClientConfig(env: Environment, profile?: ConfigFile): Client
   if (profile?.values.has("credential")) {
     faults.add(`${profile.path}: a credential stands in a file of its own: name it as credentialFile`);
   }
-  const given = collect(clientSettings, env, profile, faults);
-  const credential = readCredential(given, env.ICHOR_DATA_DIR || ".ichor", faults);
-  // Whatever can't be in a header would be quoted by the error that says so.
-  if (credential !== "" && !headerText.test(credential)) {
-    faults.add("the credential has characters that no credential has, as spaces or a second line");
-  }
+  const given = collect(clientSettings, { env, file: profile }, faults);
+  const credential = credentialOf(given, env.ICHOR_DATA_DIR || ".ichor", faults);
   const { tenant } = given;
-  if (tenant !== undefined && !headerText.test(tenant))
-    faults.add("ICHOR_TENANT is neither a tenant's id nor its slug");
+  if (tenant !== undefined && !isHeaderText(tenant)) faults.add("ICHOR_TENANT is neither a tenant's id nor its slug");
   faults.throwIfAny();
   return Object.freeze({ url: given.url ?? "http://127.0.0.1:8420", credential, tenant });
 }
 
-/** Visible ASCII: what ids and credentials are made of. */
-const headerText = /^[\x21-\x7e]+$/;
-
-function readCredential(
+function credentialOf(
   { credential: direct, credentialFile: file }: Given<typeof clientSettings>,
   dataDir: string,
   faults: Faults,
@@ -53,18 +45,9 @@ function readCredential(
   if (direct !== undefined && file !== undefined) {
     faults.add("ICHOR_CREDENTIAL and ICHOR_CREDENTIAL_FILE exclude each other");
   }
-  if (direct !== undefined) return direct;
-  const path = file ?? resolve(dataDir, "root.key");
-  try {
-    const rights = exposedRights(statSync(path).mode, groupAndOthers);
-    if (rights !== undefined) {
-      faults.add(`the credential file ${path} has mode ${rights}; it must be its owner's only: chmod 600`);
-    }
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    faults.add(
-      `no credential: ${path} can't be read (${(error as NodeJS.ErrnoException).code}); set ICHOR_CREDENTIAL_FILE`,
-    );
-    return "";
+  if (direct === undefined) {
+    return readCredentialFile(file ?? resolve(dataDir, "root.key"), variableOf("credentialFile"), faults);
   }
+  if (!isHeaderText(direct)) faults.add(badCredential);
+  return direct;
 }

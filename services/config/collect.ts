@@ -1,14 +1,8 @@
 import { ConfigError } from "./config-error.ts";
 import type { ConfigFile } from "./config-file.ts";
-import {
-  clientSettings,
-  configFileVariable,
-  type Given,
-  profileVariable,
-  type Setting,
-  serverSettings,
-  variableOf,
-} from "./settings.ts";
+import { flagOf, type Given, type Settings, variableOf } from "./setting.ts";
+import { clientSettings, configFileVariable, profileVariable, serverSettings } from "./settings.ts";
+import { sidecarSettings } from "./sidecar-settings.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -26,16 +20,19 @@ export class Faults {
   }
 }
 
+/** Where settings are given, the strongest first. */
+export interface Sources {
+  /** What the command line says, by setting. */
+  readonly flags?: Readonly<Record<string, string>> | undefined;
+  readonly env: Environment;
+  readonly file: ConfigFile | undefined;
+}
+
 /**
- * Reads the settings of a table: the environment over the file. An empty variable isn't set, and neither is a name
- * without value in the file. What is wrong, or isn't a setting, goes to `faults`.
+ * Reads the settings of a table: flags over the environment over the file. An empty variable isn't set, and neither is a
+ * name without value in the file. What is wrong, missing, or isn't a setting, goes to `faults`.
  */
-export function collect<S extends Readonly<Record<string, Setting<unknown>>>>(
-  settings: S,
-  env: Environment,
-  file: ConfigFile | undefined,
-  faults: Faults,
-): Given<S> {
+export function collect<S extends Settings>(settings: S, { flags, env, file }: Sources, faults: Faults): Given<S> {
   for (const name of Object.keys(env)) {
     if (name.startsWith("ICHOR_") && !variables.has(name)) faults.add(`${name} is not a setting of this version`);
   }
@@ -46,12 +43,14 @@ export function collect<S extends Readonly<Record<string, Setting<unknown>>>>(
   const given: Record<string, unknown> = {};
   for (const [name, setting] of Object.entries(settings)) {
     const { kind } = setting;
-    const inFile = file?.values.get(name);
-    // Looked at even if the environment hides it: it would be a fault later.
-    if (inFile !== undefined) given[name] = attempt(`${file?.path}: ${name}`, () => kind.fromFile(inFile), faults);
     const variable = variableOf(name, setting);
-    const inEnvironment = env[variable];
+    const [inFile, inEnvironment, inFlag] = [file?.values.get(name), env[variable], flags?.[name]];
+    // Each is looked at even if another hides it: it would be a fault later.
+    if (inFile !== undefined) given[name] = attempt(`${file?.path}: ${name}`, () => kind.fromFile(inFile), faults);
     if (inEnvironment) given[name] = attempt(variable, () => kind.parse(inEnvironment), faults);
+    if (inFlag !== undefined) given[name] = attempt(flagOf(name), () => kind.parse(inFlag), faults);
+    const missing = inFile === undefined && !inEnvironment && inFlag === undefined;
+    if (setting.required && missing) faults.add(`${flagOf(name)} is needed, or ${variable}, or ${name} in a file`);
   }
   return given as Given<S>;
 }
@@ -60,7 +59,9 @@ export function collect<S extends Readonly<Record<string, Setting<unknown>>>>(
 const variables = new Set([
   configFileVariable,
   profileVariable,
-  ...Object.entries({ ...serverSettings, ...clientSettings }).map(([name, setting]) => variableOf(name, setting)),
+  ...[serverSettings, clientSettings, sidecarSettings].flatMap((table: Settings) =>
+    Object.entries(table).map(([name, setting]) => variableOf(name, setting)),
+  ),
 ]);
 
 function attempt<T>(name: string, read: () => T, faults: Faults): T | undefined {

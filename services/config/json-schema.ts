@@ -1,9 +1,9 @@
 import type { JsonSchema } from "./kinds.ts";
-import { serverSettings, variableOf } from "./settings.ts";
+import { type Settings, variableOf } from "./setting.ts";
 
-/** The JSON Schema of the server's configuration file, for editors and checks before a roll-out. */
-export function configSchema(): JsonSchema {
-  const properties = Object.entries(serverSettings).map(([name, setting]) => [
+/** The JSON Schema of a configuration file, for editors and checks before a roll-out. */
+export function configSchema(title: string, settings: Settings): JsonSchema {
+  const properties = Object.entries(settings).map(([name, setting]) => [
     name,
     {
       description: `${setting.description} Default: ${setting.fallback}. Environment: ${variableOf(name, setting)}.`,
@@ -12,7 +12,7 @@ export function configSchema(): JsonSchema {
   ]);
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: "Ichor's configuration file",
+    title,
     type: "object",
     additionalProperties: false,
     properties: Object.fromEntries(properties),

@@ -1,3 +1,4 @@
+import { isAudience } from "../core/audience.ts";
 import { canonicalNetwork } from "../core/cidr.ts";
 import { parseDatabaseUrl } from "../core/database-url.ts";
 import { type KeyId, parseId } from "../core/ids.ts";
@@ -73,16 +74,26 @@ function numberKind(type: "number" | "integer", min: number, max: number): Kind<
   };
 }
 
+const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** Spans of whole `units` (of `s`, `m`, `h`, `d`) up to `max`, each as its own text; `perSecond`: what a second counts as. */
+function spanKind(units: string, max: string, example: string, perSecond: number): Kind<number> {
+  const secondsOf = (text: string) => Number(text.slice(0, -1)) * (unitSeconds[text.slice(-1)] ?? Number.NaN);
+  return textKind(
+    (text) => {
+      const seconds = new RegExp(`^[1-9]\\d{0,6}[${units}]$`).test(text) ? secondsOf(text) : Number.NaN;
+      if (!(seconds <= secondsOf(max))) throw new RangeError(`must be a span as ${example}, up to ${max}`);
+      return seconds * perSecond;
+    },
+    { pattern: `^[1-9][0-9]{0,6}[${units}]$` },
+  );
+}
+
 /** A span of whole days or hours, as `7d` or `12h`, up to 365 days; gives ms. */
-export const dayOrHourSpan: Kind<number> = textKind(
-  (text) => {
-    const match = /^([1-9]\d{0,3})([dh])$/.exec(text);
-    const hours = Number(match?.[1]) * (match?.[2] === "d" ? 24 : 1);
-    if (!(hours <= 365 * 24)) throw new RangeError("must be a span as 7d or 12h, up to 365d");
-    return hours * 3_600_000;
-  },
-  { pattern: "^[1-9][0-9]{0,3}[dh]$" },
-);
+export const dayOrHourSpan: Kind<number> = spanKind("dh", "365d", "7d or 12h", 1_000);
+
+/** A span of up to a day, as `30s`, `5m` or `2h`; gives seconds. */
+export const spanWithinDay: Kind<number> = spanKind("smhd", "1d", "30s or 5m", 1);
 
 /** Up to `itemsMax` values: in the environment with commas between them, in the file a list. */
 export function listOf<T>(kind: Kind<T>, itemsMax: number): Kind<readonly T[]> {
@@ -125,6 +136,28 @@ export const listenAddress: Kind<ListenAddress> = textKind((text) => {
   const port = Number(match?.[3]);
   if (host === undefined || port > 65_535) throw new RangeError("must be host:port or [ipv6]:port");
   return { host, port };
+});
+
+/** `host:port`, or `unix:` and the path of a Unix socket. */
+export const listenPlace: Kind<ListenAddress | { readonly path: string }> = textKind((text) => {
+  const path = /^unix:(.+)$/.exec(text)?.[1];
+  try {
+    return path === undefined ? listenAddress.parse(text) : { path };
+  } catch (error) {
+    throw error instanceof RangeError ? new RangeError(`${error.message}, or unix:PATH`) : error;
+  }
+});
+
+/** The name of a header (RFC 9110 section 5.1); gives it in lower case. */
+export const headerName: Kind<string> = textKind((text) => {
+  if (!/^[A-Za-z0-9-]{1,64}$/.test(text)) throw new RangeError("must be the name of a header, as X-Real-IP");
+  return text.toLowerCase();
+});
+
+/** Whom tokens are for; see core/audience.ts. */
+export const audience: Kind<string> = textKind((text) => {
+  if (!isAudience(text)) throw new RangeError("must be 1-255 characters of [A-Za-z0-9._~:/@+-]");
+  return text;
 });
 
 /** An http or https URL; gives it without slashes at its end. */

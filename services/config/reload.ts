@@ -1,32 +1,36 @@
 import { isDeepStrictEqual } from "node:util";
-import type { ServerConfig } from "./server-config.ts";
-import { type ServerSetting, type Setting, serverSettings } from "./settings.ts";
+import type { Given, Setting, Settings } from "./setting.ts";
 
-/** What becomes of a server's configuration when it is read again. */
-export interface Reloaded {
+/** A configuration with what was set, from which the rest is made. Settings that a reload may change have their own name in it. */
+export interface Reloadable<S extends Settings> {
+  readonly given: Given<S>;
+}
+
+/** What becomes of a running process's configuration when it is read again. */
+export interface Reloaded<C> {
   /** The configuration from now on: the old one with what a reload may change. */
-  readonly config: ServerConfig;
+  readonly config: C;
   /** Settings that were changed, and take effect. */
-  readonly applied: readonly ServerSetting[];
+  readonly applied: readonly string[];
   /** Settings that were changed, and take effect with the next start only. */
-  readonly needRestart: readonly ServerSetting[];
+  readonly needRestart: readonly string[];
 }
 
 /** Compares a configuration with one that was read later. */
-export function reloaded(running: ServerConfig, read: ServerConfig): Reloaded {
-  const applied: ServerSetting[] = [];
-  const needRestart: ServerSetting[] = [];
-  const config: Record<string, unknown> = { ...running };
-  for (const [name, { reload }] of Object.entries(serverSettings) as [ServerSetting, Setting<unknown>][]) {
+export function reloaded<S extends Settings, C extends Reloadable<S>>(settings: S, running: C, read: C): Reloaded<C> {
+  const applied: string[] = [];
+  const needRestart: string[] = [];
+  const config = { ...running } as Record<string, unknown>;
+  for (const [name, { reload }] of Object.entries<Setting<unknown>>(settings)) {
     if (reload !== true) {
       if (!isDeepStrictEqual(running.given[name], read.given[name])) needRestart.push(name);
       continue;
     }
-    // The configuration has such settings under their own names; a test holds that.
-    const value = read[name as keyof ServerConfig];
+    // A test holds that the configuration has such settings under their own names.
+    const value = ({ ...read } as Readonly<Record<string, unknown>>)[name];
     if (isDeepStrictEqual(config[name], value)) continue;
     config[name] = value;
     applied.push(name);
   }
-  return { config: Object.freeze(config) as unknown as ServerConfig, applied, needRestart };
+  return { config: Object.freeze(config) as unknown as C, applied, needRestart };
 }

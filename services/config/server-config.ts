@@ -4,7 +4,10 @@ import { parseDatabaseUrl } from "../core/database-url.ts";
 import { collect, type Environment, Faults } from "./collect.ts";
 import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import type { CertificateKey, ListenAddress } from "./kinds.ts";
-import { configFileVariable, type Given, type LogLevel, serverSettings } from "./settings.ts";
+import { type ListenerTlsFiles, listenerTlsOf } from "./listener-tls.ts";
+import type { Given } from "./setting.ts";
+import { configFileVariable, serverSettings } from "./settings.ts";
+import type { LogLevel } from "./shared-settings.ts";
 
 /** What `ichor serve` and `ichor migrate` run on. Frozen. A setting that a reload may change has its own name here. */
 export interface ServerConfig {
@@ -36,15 +39,8 @@ export interface ServerConfig {
   /** undefined: traces and metrics are sent nowhere. */
   readonly otlpEndpoint: string | undefined;
   readonly traceSampleRatio: number;
-  /** Paths; undefined: cleartext. */
-  readonly tls:
-    | {
-        readonly certFile: string;
-        readonly keyFile: string;
-        /** undefined: clients aren't asked for a certificate. */
-        readonly clients: { readonly caFile: string; readonly required: boolean } | undefined;
-      }
-    | undefined;
+  /** undefined: cleartext. */
+  readonly tls: ListenerTlsFiles | undefined;
   /** Which keys client certificates stand for. */
   readonly tlsClientKeys: readonly CertificateKey[];
   /** What was set, from which the rest is made: to compare with a later reading. */
@@ -63,7 +59,7 @@ export async function readServerConfig(env: Environment): Promise<ServerConfig> 
 /** Makes the server's configuration of an environment and a file that was read. Throws ConfigError with every fault. */
 export function loadServerConfig(env: Environment, file?: ConfigFile): ServerConfig {
   const faults = new Faults();
-  const given = collect(serverSettings, env, file, faults);
+  const given = collect(serverSettings, { env, file }, faults);
   const dataDir = resolve(given.dataDir ?? ".ichor");
   const databaseUrl = given.databaseUrl ?? `file:${resolve(dataDir, "ichor.db")}`;
   const { masterKeyFile } = given;
@@ -71,7 +67,8 @@ export function loadServerConfig(env: Environment, file?: ConfigFile): ServerCon
     // Replicas share one, and a key made in the folder of one of them would be lost with it.
     faults.add("ICHOR_MASTER_KEY_FILE is needed with a database server");
   }
-  const tls = tlsOf(given, faults);
+  const tls = listenerTlsOf(serverSettings, given, faults);
+  checkClientKeys(given, faults);
   faults.throwIfAny();
   return Object.freeze({
     dataDir,
@@ -102,20 +99,11 @@ export function loadServerConfig(env: Environment, file?: ConfigFile): ServerCon
   });
 }
 
-function tlsOf(given: Given<typeof serverSettings>, faults: Faults): ServerConfig["tls"] {
-  const { tlsCertFile: certFile, tlsKeyFile: keyFile, tlsClientCaFile: caFile, tlsClientAuth, tlsClientKeys } = given;
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    faults.add("ICHOR_TLS_CERT_FILE and ICHOR_TLS_KEY_FILE go together");
-  }
-  if (caFile !== undefined && certFile === undefined) faults.add("ICHOR_TLS_CLIENT_CA_FILE needs ICHOR_TLS_CERT_FILE");
-  if (caFile === undefined && (tlsClientAuth ?? tlsClientKeys) !== undefined) {
-    faults.add("ICHOR_TLS_CLIENT_AUTH and ICHOR_TLS_CLIENT_KEYS need ICHOR_TLS_CLIENT_CA_FILE");
-  }
-  const names = (tlsClientKeys ?? []).map(({ name }) => name);
+/** The client certificates' part that the server alone has. */
+function checkClientKeys({ tlsClientCaFile, tlsClientKeys }: Given<typeof serverSettings>, faults: Faults): void {
+  if (tlsClientKeys === undefined) return;
+  if (tlsClientCaFile === undefined) faults.add("ICHOR_TLS_CLIENT_KEYS needs ICHOR_TLS_CLIENT_CA_FILE");
+  const names = tlsClientKeys.map(({ name }) => name);
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice !== undefined) faults.add(`ICHOR_TLS_CLIENT_KEYS names ${twice} more than once`);
-  if (certFile === undefined || keyFile === undefined) return undefined;
-  const clients =
-    caFile === undefined ? undefined : { caFile: resolve(caFile), required: tlsClientAuth !== "optional" };
-  return { certFile: resolve(certFile), keyFile: resolve(keyFile), clients };
 }

@@ -6,42 +6,16 @@ import {
   databaseUrl,
   dayOrHourSpan,
   integerBetween,
-  type Kind,
   listenAddress,
   listOf,
   network,
-  numberBetween,
   oneOf,
   onOff,
   redisUrl,
   webOrigin,
 } from "./kinds.ts";
-
-/** Log levels, from most to least told. */
-export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-export type LogLevel = (typeof logLevels)[number];
-
-/** One setting: of its name in the configuration file the environment variable follows, see `variableOf`. */
-export interface Setting<T> {
-  readonly kind: Kind<T>;
-  /** What holds if it isn't set, as the reference tells it. */
-  readonly fallback: string;
-  /** A sentence or two for the reference, where Markdown is allowed. */
-  readonly description: string;
-  /** Its environment variable, if it is one that a standard has named. */
-  readonly variable?: string;
-  /** Whether a reload puts a new value into effect; else it needs a restart. */
-  readonly reload?: boolean;
-}
-
-function setting<T>(
-  kind: Kind<T>,
-  fallback: string,
-  description: string,
-  more?: Pick<Setting<T>, "reload" | "variable">,
-): Setting<T> {
-  return { kind, fallback, description, ...more };
-}
+import { setting } from "./setting.ts";
+import { listenerTlsSettings, logSettings, telemetrySettings } from "./shared-settings.ts";
 
 /** The server's settings: everything that the configuration file may hold, in the reference's order. */
 export const serverSettings = {
@@ -106,43 +80,9 @@ export const serverSettings = {
     "7d, 1d",
     "How long before its end the audit trail tells of a key (`ApiKeyExpiring`), once each; spans of days or hours.",
   ),
-  logLevel: setting(oneOf(logLevels), "info", `One of ${logLevels.join(", ")}.`, { reload: true }),
-  metricsListen: setting(
-    listenAddress,
-    "none: off",
-    "Address of a listener of its own that answers `GET /metrics` with Prometheus' text, in clear and to anyone who reaches it.",
-  ),
-  otlpEndpoint: setting(
-    baseUrl,
-    "none: off",
-    "Base URL of an OpenTelemetry collector that takes OTLP over HTTP, as `http://localhost:4318`: traces and metrics are sent there.",
-    { variable: "OTEL_EXPORTER_OTLP_ENDPOINT" },
-  ),
-  traceSampleRatio: setting(
-    numberBetween(0, 1),
-    "1",
-    "Which part of the traces that begin here is recorded, from 0 to 1; a caller's decision about its own trace is followed.",
-  ),
-  tlsCertFile: setting(
-    anyText,
-    "none: cleartext",
-    "PEM certificate chain of the listener; goes with `tlsKeyFile`. A reload reads both files again.",
-  ),
-  tlsKeyFile: setting(
-    anyText,
-    "none: cleartext",
-    "PEM private key of the listener; no rights for others than its owner and group.",
-  ),
-  tlsClientCaFile: setting(
-    anyText,
-    "none: clients aren't asked for a certificate",
-    "PEM certificates of the authorities whose client certificates are taken; a reload reads it again.",
-  ),
-  tlsClientAuth: setting(
-    oneOf(["required", "optional"]),
-    "required",
-    "Whether a client must show a certificate, where `tlsClientCaFile` is set; one that is shown must be good either way.",
-  ),
+  ...logSettings,
+  ...telemetrySettings,
+  ...listenerTlsSettings,
   tlsClientKeys: setting(
     listOf(certificateKey, 1_000),
     "none: a certificate names no caller",
@@ -152,7 +92,7 @@ export const serverSettings = {
   ),
 };
 
-/** What client commands of the CLI read from the environment; the configuration file is the server's. */
+/** What client commands of the CLI read from the environment or a profile. */
 export const clientSettings = {
   url: setting(baseUrl, "http://127.0.0.1:8420", "Base URL of the server."),
   credential: setting(anyText, "none", "The credential to call with; `ICHOR_CREDENTIAL_FILE` is safer."),
@@ -164,20 +104,8 @@ export const clientSettings = {
   tenant: setting(anyText, "the caller's own", "Tenant to act on, id or slug."),
 };
 
-/** The environment variable that names the server's configuration file, as `--config` does. */
+/** The environment variable that names the configuration file of what is started, as `--config` does. */
 export const configFileVariable = "ICHOR_CONFIG_FILE";
 
 /** Names the profile of client commands. */
 export const profileVariable = "ICHOR_PROFILE";
-
-export type ServerSetting = keyof typeof serverSettings;
-
-/** What a table of settings gives, by setting; undefined: it isn't set. */
-export type Given<S extends Readonly<Record<string, Setting<unknown>>>> = {
-  readonly [K in keyof S]: S[K] extends Setting<infer T> ? T | undefined : never;
-};
-
-/** `tlsCertFile` → `ICHOR_TLS_CERT_FILE`, unless the setting has a variable of its own. */
-export function variableOf(setting: string, { variable }: Pick<Setting<unknown>, "variable"> = {}): string {
-  return variable ?? `ICHOR_${setting.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
-}

@@ -31,18 +31,18 @@ export interface SidecarOptions {
   /** Base URL of the server. */
   readonly upstream: string;
   /** How to reach it, if not by Connect over HTTP/2. */
-  readonly transport?: Transport;
+  readonly transport?: Transport | undefined;
   /** The side-car's own key; see docs/operate/sidecar.md for its scopes. */
   readonly credential: string;
   /** Whose tokens are verified here; absent: those for the server itself, and only JWTs. */
-  readonly audience?: string;
+  readonly audience?: string | undefined;
   /** From which age on nothing is decided here, in seconds. */
   readonly maxStaleness: number;
-  readonly snapshotFile?: string;
+  readonly snapshotFile?: string | undefined;
   /** The one header, in lower case, in which gateways' requests have the credential; absent: Authorization or X-API-Key. */
-  readonly credentialHeader?: string;
+  readonly credentialHeader?: string | undefined;
   /** The header, in lower case, in which gateways tell the client's address; absent: none is believed. */
-  readonly clientIpHeader?: string;
+  readonly clientIpHeader?: string | undefined;
   readonly clock?: VerifierClock;
   readonly log: ParentLog;
 }

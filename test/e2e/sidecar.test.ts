@@ -81,6 +81,32 @@ describe("ichor sidecar", () => {
     }
   });
 
+  it("takes its settings from a file, too, and reads it again at SIGHUP", async () => {
+    const file = join(folder.path, "sidecar.yaml");
+    const settings = [`upstream: ${server.url}`, `credentialFile: ${credentialFile}`, "listen: 127.0.0.1:0"];
+    writeFileSync(file, settings.join("\n"));
+    const other = startIchor(["sidecar", "--config", file], options);
+    await addressOf(other);
+    writeFileSync(file, [...settings, "logLevel: warn", "maxStaleness: 1m"].join("\n"));
+    other.reload();
+    expect(JSON.parse(await other.line((line) => line.includes("needRestart")))).toMatchObject({
+      needRestart: ["maxStaleness"],
+    });
+    expect((await other.interrupt()).status).toBe(0);
+  });
+
+  it("refuses to start with wrong settings, and tells all of them at once", () => {
+    const env = { ICHOR_SIDECAR_LISTEN: "8421", ICHOR_SIDECAR_PORT: "1" };
+    const { status, stderr } = runIchor(["sidecar", "--upstream", "keys.example"], { ...options, env });
+    expect(status).toBe(2);
+    expect(stderr.split("\n").slice(1, 5)).toEqual([
+      expect.stringContaining("ICHOR_SIDECAR_PORT is not a setting"),
+      expect.stringContaining("--upstream must be"),
+      expect.stringContaining("--credential-file is needed"),
+      expect.stringContaining("ICHOR_SIDECAR_LISTEN must be"),
+    ]);
+  });
+
   it.each([
     ["an address that isn't loopback", ["--listen", "0.0.0.0:0"], /--allow-remote/],
     ["an address that is taken", [], /can't listen/],

@@ -31,6 +31,8 @@ export interface RunningCommand {
   line(fits: (line: string) => boolean): Promise<string>;
   /** Sends SIGINT, as Ctrl-C does; gives the exit status and what it said on standard error. */
   interrupt(): Promise<{ readonly status: number | null; readonly stderr: string }>;
+  /** Sends SIGHUP, which lets a process read its configuration again. */
+  reload(): void;
   /** Sends SIGKILL; resolves when it has ended. */
   kill(): Promise<unknown>;
   /** Resolves when it has ended by itself. */
@@ -80,6 +82,7 @@ export function startIchor(args: readonly string[], { cwd, env }: CommandOptions
         waiting.add(again);
         again();
       }),
+    reload: () => void child.kill("SIGHUP"),
     kill: () => {
       child.kill("SIGKILL");
       return ended;

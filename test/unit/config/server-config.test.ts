@@ -6,7 +6,9 @@ import { configFileBytesMax } from "../../../services/config/config-file.ts";
 import { configSchema } from "../../../services/config/json-schema.ts";
 import { reloaded } from "../../../services/config/reload.ts";
 import { loadServerConfig, readServerConfig } from "../../../services/config/server-config.ts";
-import { clientSettings, type Setting, serverSettings, variableOf } from "../../../services/config/settings.ts";
+import { type Setting, variableOf } from "../../../services/config/setting.ts";
+import { clientSettings, serverSettings } from "../../../services/config/settings.ts";
+import { sidecarSettings } from "../../../services/config/sidecar-settings.ts";
 import { temporaryFolder } from "../../support/server-process.ts";
 
 const folder = temporaryFolder("config");
@@ -117,7 +119,9 @@ describe("the server's configuration", () => {
 
 describe("settings", () => {
   it("have one name, from which the variable's follows, each its own", () => {
-    const all = [serverSettings, clientSettings].flatMap((table) => Object.entries<Setting<unknown>>(table));
+    const all = [serverSettings, clientSettings, sidecarSettings].flatMap((table) =>
+      Object.entries<Setting<unknown>>(table),
+    );
     expect(new Set(all.map(([name, setting]) => variableOf(name, setting))).size).toBe(all.length);
     expect(variableOf("tlsCertFile")).toBe("ICHOR_TLS_CERT_FILE");
   });
@@ -129,11 +133,14 @@ describe("settings", () => {
     expect(live.filter(([name]) => !(name in config))).toEqual([]);
   });
 
-  it("are all in the JSON Schema that is shipped, and nothing else is", () => {
-    const { properties, additionalProperties } = configSchema();
-    expect(Object.keys(properties as object)).toEqual(Object.keys(serverSettings));
-    expect(additionalProperties).toBe(false);
-    expect(JSON.parse(readFileSync("docs/reference/config.schema.json", "utf8"))).toEqual(configSchema());
+  it.each([
+    ["config.schema.json", "Ichor's configuration file", serverSettings],
+    ["sidecar.schema.json", "Configuration file of Ichor's side-car", sidecarSettings],
+  ])("are all in the JSON Schema that is shipped, %s, and nothing else is", (file, title, settings) => {
+    const schema = configSchema(title, settings);
+    expect(Object.keys(schema.properties as object)).toEqual(Object.keys(settings));
+    expect(schema.additionalProperties).toBe(false);
+    expect(JSON.parse(readFileSync(join("docs/reference", file), "utf8"))).toEqual(schema);
   });
 });
 
@@ -145,10 +152,10 @@ describe("a reload", () => {
       ICHOR_LISTEN: "127.0.0.1:2",
       ICHOR_CORS_ORIGINS: "https://a.example",
     });
-    const { config, applied, needRestart } = reloaded(running, read);
+    const { config, applied, needRestart } = reloaded(serverSettings, running, read);
     expect(config).toMatchObject({ logLevel: "warn", corsOrigins: ["https://a.example"], listen: { port: 1 } });
     expect([...applied].sort()).toEqual(["corsOrigins", "logLevel"]);
     expect(needRestart).toEqual(["listen"]);
-    expect(reloaded(config, read)).toMatchObject({ applied: [], needRestart: ["listen"] });
+    expect(reloaded(serverSettings, config, read)).toMatchObject({ applied: [], needRestart: ["listen"] });
   });
 });

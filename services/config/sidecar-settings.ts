@@ -1,0 +1,48 @@
+import { anyText, audience, baseUrl, headerName, listenPlace, onOff, spanWithinDay } from "./kinds.ts";
+import { setting, settingsOf } from "./setting.ts";
+import { logSettings } from "./shared-settings.ts";
+
+/** The side-car's settings; each is a flag of `ichor sidecar`, too. */
+export const sidecarSettings = settingsOf("SIDECAR", {
+  upstream: setting(baseUrl, "none: must be set", "Base URL of the server.", { required: true }),
+  credentialFile: setting(
+    anyText,
+    "none: must be set",
+    "File that holds the side-car's own key; readable by its owner only.",
+    { required: true },
+  ),
+  audience: setting(
+    audience,
+    "none",
+    "Whose tokens are verified here; without it those for the server, and only JWTs.",
+  ),
+  snapshotFile: setting(anyText, "none", "Where the key set is kept, sealed, for the next start."),
+  maxStaleness: setting(
+    spanWithinDay,
+    "30s",
+    "How old what is known may be, as `30s` or `5m`, up to a day; then nothing is decided here.",
+  ),
+  listen: setting(
+    listenPlace,
+    "127.0.0.1:8421",
+    "Where it listens: `host:port`, `[ipv6]:port`, or `unix:` and the path of a Unix socket.",
+  ),
+  allowRemote: setting(
+    onOff,
+    "off",
+    "Whether it may listen on an address that isn't loopback: `on` or `off`; the flag has no value. Whoever reaches it may verify.",
+  ),
+  credentialHeader: setting(
+    headerName,
+    "`Authorization: Bearer` or `X-API-Key`",
+    "For gateways: the one header that has the credential.",
+  ),
+  clientIpHeader: setting(
+    headerName,
+    "none: no address is believed",
+    "For gateways: the header in which they tell the client's address.",
+  ),
+  ...logSettings,
+});
+
+export type SidecarSetting = keyof typeof sidecarSettings;
