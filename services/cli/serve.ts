@@ -14,8 +14,9 @@ import { startTelemetry } from "../telemetry/start-telemetry.ts";
 import type { TelemetryOptions } from "../telemetry/telemetry.ts";
 import { buildId, version } from "../version.ts";
 import { WorkersFailed } from "../workers/workers-failed.ts";
-import { bound, isSystemError, ownDoor, workersDoor } from "./door.ts";
+import { ownDoor, workersDoor } from "./door.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
+import { bound, isSystemError } from "./listen-place.ts";
 import { atomicWriteMax, isoTimeOf, LogLines } from "./log-lines.ts";
 import { reloader } from "./reload.ts";
 
@@ -52,10 +53,13 @@ async function serve({ env, stdout, stop, onReload }: CliIo, workers: number | u
   const processMetrics = observeProcess(meterProvider);
   const tools = { now: Date.now, random: randomBytes, log, issuer: () => issuer };
   const app = await buildApp(config, { ...tools, meterProvider, tracerProvider, family: worker ?? primary });
+  const { handler, fastUnary } = app;
   const measure = primary && prometheus ? primary.measure(prometheus) : prometheus;
   const metricsListener = measure && !worker ? createMetricsListener(measure) : undefined;
   try {
-    const door = primary ? workersDoor(primary) : ownDoor(config, app, { createListener, tls, log });
+    const door = primary
+      ? workersDoor(primary)
+      : ownDoor(config, { handler, fastUnary, createListener, setting: variableOf("listen"), tls, log });
     processMetrics.observeCertificate(() => door.certificateEnd());
     const metrics =
       metricsListener &&

@@ -1,16 +1,15 @@
-import { chmodSync, lstatSync, rmSync } from "node:fs";
-import { connect } from "node:net";
 import { type Command, Option } from "commander";
 import { onOff } from "../config/kinds.ts";
 import { flagOf, type Setting } from "../config/setting.ts";
 import { readSidecarConfig, type SidecarConfig } from "../config/sidecar-config.ts";
 import { type SidecarSetting, sidecarSettings } from "../config/sidecar-settings.ts";
+import { readClientTlsFiles, readTlsFiles } from "../http/tls-files.ts";
 import { buildId, version } from "../version.ts";
-import { isSystemError } from "./door.ts";
+import { ownDoor } from "./door.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { LogLines } from "./log-lines.ts";
 import { reloader } from "./reload.ts";
-import { aborted, drainMsMax, logOptions } from "./serve.ts";
+import { aborted, drainMsMax, logOptions, tellingStartFaults } from "./serve.ts";
 
 /** The settings that the command line gives, as text; switches as true. */
 type Flags = Readonly<Partial<Record<SidecarSetting, string | true>>>;
@@ -20,7 +19,7 @@ export function addSidecarCommand(program: Command, io: CliIo): void {
   const command = program
     .command("sidecar")
     .description("verify credentials beside a service, by what a server streams, until SIGTERM or SIGINT")
-    .action((flags: Flags) => sidecar(flags, io));
+    .action((flags: Flags) => tellingStartFaults(() => sidecar(flags, io)));
   for (const [name, setting] of Object.entries(sidecarSettings)) command.addOption(optionOf(name, setting));
 }
 
@@ -41,58 +40,32 @@ async function sidecar(flags: Flags, { env, stdout, stop, onReload }: CliIo): Pr
   ]);
   const lines = new LogLines(stdout);
   const log = pino(logOptions(config.logLevel), lines);
-  const built = usable(() => buildSidecar({ ...config, log }));
+  const tls = config.tls && readTlsFiles(config.tls);
+  const upstreamCertificates = config.upstreamTls && readClientTlsFiles(config.upstreamTls);
+  const built = usable(() => buildSidecar({ ...config, upstreamCertificates, log }));
   const { handler, fastUnary, readiness } = built;
   try {
-    const listener = createListener({ handler, fastUnary, log });
-    const address = await openAt(listener, config.listen);
-    const prepare = async (next: SidecarConfig) => () => {
-      log.level = next.logLevel;
+    const door = ownDoor(config, { createListener, setting: flagOf("listen"), handler, fastUnary, tls, log });
+    const address = await door.open();
+    const prepare = async (next: SidecarConfig) => {
+      const apply = door.prepare(next);
+      const renewed = next.upstreamTls && readClientTlsFiles(next.upstreamTls);
+      return () => {
+        log.level = next.logLevel;
+        if (renewed) built.renewUpstreamCertificates(renewed);
+        apply();
+      };
     };
     onReload(reloader(sidecarSettings, config, { read, prepare, onReload: () => {}, log }));
     log.info({ address, upstream: config.upstream, version, build: buildId() }, "listening");
     await aborted(stop);
     log.info({}, "draining");
     readiness.drain();
-    log.info(await listener.drain(drainMsMax), "stopped");
+    log.info(await door.drain(drainMsMax), "stopped");
   } finally {
     await built.close();
     lines.flush();
   }
-}
-
-interface Opening {
-  listen(host: string, port: number): Promise<{ readonly url: string }>;
-  listenAtPath(path: string): Promise<void>;
-}
-
-/** Listens, and gives where, as text. */
-async function openAt(listener: Opening, place: SidecarConfig["listen"]): Promise<string> {
-  try {
-    if ("host" in place) return (await listener.listen(place.host, place.port)).url;
-    await removeDeadSocket(place.path);
-    await listener.listenAtPath(place.path);
-    // Its owner and its group: who may connect is who may verify.
-    chmodSync(place.path, 0o660);
-    return `unix:${place.path}`;
-  } catch (error) {
-    if (!isSystemError(error)) throw error;
-    throw new CommandEnd(exitStatus.failed, `can't listen (${flagOf("listen")}): ${error.message}`);
-  }
-}
-
-/** What a killed side-car left: a socket that nobody answers on. Anything else is left alone. */
-async function removeDeadSocket(path: string): Promise<void> {
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
-  const refused = await new Promise<boolean>((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(false);
-    });
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
-  });
-  if (refused) rmSync(path);
 }
 
 function usable<T>(build: () => T): T {

@@ -1,12 +1,22 @@
 import { isIP } from "node:net";
+import { resolve } from "node:path";
 import { collect, Faults, type Sources } from "./collect.ts";
 import { readConfigFile } from "./config-file.ts";
 import { readCredentialFile } from "./credential-file.ts";
 import type { ListenAddress } from "./kinds.ts";
+import { type ListenerTlsFiles, listenerTlsOf } from "./listener-tls.ts";
 import { flagOf, type Given, variableOf } from "./setting.ts";
 import { configFileVariable } from "./settings.ts";
 import type { LogLevel } from "./shared-settings.ts";
 import { sidecarSettings } from "./sidecar-settings.ts";
+
+/** Paths of what a client needs for TLS. */
+export interface ClientTlsFiles {
+  /** undefined: the system's authorities. */
+  readonly caFile: string | undefined;
+  /** undefined: no certificate is shown. */
+  readonly own: { readonly certFile: string; readonly keyFile: string } | undefined;
+}
 
 type GivenSettings = Given<typeof sidecarSettings>;
 
@@ -19,6 +29,10 @@ export interface SidecarConfig extends Omit<GivenSettings, "upstream" | "maxStal
   readonly maxStaleness: number;
   readonly listen: ListenAddress | { readonly path: string };
   readonly logLevel: LogLevel;
+  /** undefined: cleartext. */
+  readonly tls: ListenerTlsFiles | undefined;
+  /** Paths of what the connection to the server needs; undefined: nothing but the system's authorities. */
+  readonly upstreamTls: ClientTlsFiles | undefined;
   /** What was set, from which the rest is made: to compare with a later reading. */
   readonly given: GivenSettings;
 }
@@ -37,14 +51,29 @@ export async function readSidecarConfig({ flags, env }: Omit<Sources, "file">): 
   const { credentialFile, upstream = "", listen = { host: "127.0.0.1", port: 8421 } } = given;
   const named = variableOf("credentialFile", sidecarSettings.credentialFile);
   const credential = credentialFile === undefined ? "" : readCredentialFile(credentialFile, named, faults);
-  if ("host" in listen && given.allowRemote !== true && !isLoopback(listen.host)) {
+  const tls = listenerTlsOf(sidecarSettings, given, faults);
+  const upstreamTls = upstreamTlsOf(given, faults);
+  if ("host" in listen && !isLoopback(listen.host) && given.allowRemote !== true && tls?.clients?.required !== true) {
     faults.add(
-      `${listen.host} isn't loopback, and a side-car asks its callers for no credential: give ${flagOf("allowRemote")} if all who reach it may verify`,
+      `${listen.host} isn't loopback, and a side-car asks its callers for no credential: ask for their certificates ` +
+        `(${flagOf("tlsClientCaFile")}), or give ${flagOf("allowRemote")} if all who reach it may verify`,
     );
   }
   faults.throwIfAny();
   const { maxStaleness = 30, logLevel = "info" } = given;
-  return Object.freeze({ ...given, upstream, credential, maxStaleness, listen, logLevel, given: Object.freeze(given) });
+  const made = { upstream, credential, maxStaleness, listen, logLevel, tls, upstreamTls };
+  return Object.freeze({ ...given, ...made, given: Object.freeze(given) });
+}
+
+function upstreamTlsOf(given: GivenSettings, faults: Faults): ClientTlsFiles | undefined {
+  const { upstream, upstreamCaFile: caFile, upstreamCertFile: certFile, upstreamKeyFile: keyFile } = given;
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    faults.add(`${flagOf("upstreamCertFile")} and ${flagOf("upstreamKeyFile")} go together`);
+  }
+  if ((caFile ?? certFile ?? keyFile) === undefined) return undefined;
+  if (upstream?.startsWith("http:")) faults.add(`${flagOf("upstream")} must be https:// if certificates matter`);
+  const own = certFile && keyFile ? { certFile: resolve(certFile), keyFile: resolve(keyFile) } : undefined;
+  return { caFile: caFile && resolve(caFile), own };
 }
 
 /** Names aren't looked up, but for the one that always means this machine. */

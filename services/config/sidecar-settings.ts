@@ -1,6 +1,6 @@
 import { anyText, audience, baseUrl, headerName, listenPlace, onOff, spanWithinDay } from "./kinds.ts";
 import { setting, settingsOf } from "./setting.ts";
-import { logSettings } from "./shared-settings.ts";
+import { listenerTlsSettings, logSettings } from "./shared-settings.ts";
 
 /** The side-car's settings; each is a flag of `ichor sidecar`, too. */
 export const sidecarSettings = settingsOf("SIDECAR", {
@@ -30,7 +30,8 @@ export const sidecarSettings = settingsOf("SIDECAR", {
   allowRemote: setting(
     onOff,
     "off",
-    "Whether it may listen on an address that isn't loopback: `on` or `off`; the flag has no value. Whoever reaches it may verify.",
+    "Whether it may listen on an address that isn't loopback without asking for certificates: `on` or `off`; the flag has " +
+      "no value. Whoever reaches it may verify.",
   ),
   credentialHeader: setting(
     headerName,
@@ -43,6 +44,18 @@ export const sidecarSettings = settingsOf("SIDECAR", {
     "For gateways: the header in which they tell the client's address.",
   ),
   ...logSettings,
+  ...listenerTlsSettings,
+  upstreamCaFile: setting(
+    anyText,
+    "the system's authorities",
+    "PEM certificates of the authorities by whose certificates the server is known; these alone. A reload reads it again.",
+  ),
+  upstreamCertFile: setting(
+    anyText,
+    "none",
+    "PEM certificate chain that is shown to the server; goes with `upstreamKeyFile`. A reload reads both files again.",
+  ),
+  upstreamKeyFile: setting(anyText, "none", "Its PEM private key; no rights for others than its owner and group."),
 });
 
 export type SidecarSetting = keyof typeof sidecarSettings;

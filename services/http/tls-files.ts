@@ -18,6 +18,34 @@ export interface TlsFiles {
  * certificate's, or there is no authority.
  */
 export function readTlsFiles({ certFile, keyFile, clients }: TlsFiles): ListenerTls & { readonly cert: Buffer } {
+  const own = readPair(certFile, keyFile);
+  if (clients === undefined) return own;
+  return { ...own, clients: { ca: readAuthorities("client CA", clients.caFile), required: clients.required } };
+}
+
+export interface ClientTlsFiles {
+  /** undefined: the system's authorities. */
+  readonly caFile: string | undefined;
+  /** undefined: no certificate is shown. */
+  readonly own: { readonly certFile: string; readonly keyFile: string } | undefined;
+}
+
+/** What a client needs for TLS, in PEM. */
+export interface ClientTls {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+/** The same of a client: by which authorities it knows the server, and what it shows. */
+export function readClientTlsFiles({ caFile, own }: ClientTlsFiles): ClientTls {
+  return {
+    ...(caFile !== undefined && { ca: readAuthorities("server CA", caFile) }),
+    ...(own && readPair(own.certFile, own.keyFile)),
+  };
+}
+
+function readPair(certFile: string, keyFile: string): { readonly cert: Buffer; readonly key: Buffer } {
   const cert = read("TLS certificate", certFile);
   const key = read("TLS key", keyFile);
   // A group may well share the key of a certificate.
@@ -30,18 +58,20 @@ export function readTlsFiles({ certFile, keyFile, clients }: TlsFiles): Listener
   } catch (cause) {
     throw new KeyFileError(`the TLS files ${certFile} and ${keyFile} can't be used: ${messageOf(cause)}`, { cause });
   }
-  if (clients === undefined) return { cert, key };
-  const { caFile, required } = clients;
-  const ca = read("client CA", caFile);
+  return { cert, key };
+}
+
+function readAuthorities(what: string, caFile: string): Buffer {
+  const ca = read(what, caFile);
   const authorities = ca.toString("latin1").match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   try {
     // OpenSSL passes over what is none without a word, and then trusts nobody.
     if (authorities.length === 0) throw new Error("it holds no PEM certificate");
     for (const authority of authorities) new X509Certificate(authority);
   } catch (cause) {
-    throw new KeyFileError(`the client CA file ${caFile} can't be used: ${messageOf(cause)}`, { cause });
+    throw new KeyFileError(`the ${what} file ${caFile} can't be used: ${messageOf(cause)}`, { cause });
   }
-  return { cert, key, clients: { ca, required } };
+  return ca;
 }
 
 /** When a certificate in PEM ends, in s since the epoch; of a chain the first. */

@@ -1,10 +1,10 @@
 import type { Transport } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import type { Caller } from "../core/caller.ts";
 import { createFastUnary, type FastUnary } from "../http/fast-unary.ts";
 import { createRequestHandler, probeEndpoints } from "../http/plain-endpoints.ts";
+import type { ClientTls } from "../http/tls-files.ts";
 import { logCalls } from "../rpc/call-record.ts";
 import { connectRoutes } from "../rpc/connect-routes.ts";
 import { healthService } from "../rpc/health.ts";
@@ -23,6 +23,7 @@ import { KeyAnswers } from "./key-answers.ts";
 import { localCaller } from "./local-caller.ts";
 import { sidecarMethods } from "./methods.ts";
 import { Upstream } from "./upstream.ts";
+import { UpstreamTransport } from "./upstream-transport.ts";
 
 /** How often it is looked whether what is known is still fresh enough, in ms. */
 const readinessMs = 500;
@@ -32,6 +33,8 @@ export interface SidecarOptions {
   readonly upstream: string;
   /** How to reach it, if not by Connect over HTTP/2. */
   readonly transport?: Transport | undefined;
+  /** Authorities that the server's certificate is checked by, and what is shown to it; absent: the system's, nothing. */
+  readonly upstreamCertificates?: ClientTls | undefined;
   /** The side-car's own key; see docs/operate/sidecar.md for its scopes. */
   readonly credential: string;
   /** Whose tokens are verified here; absent: those for the server itself, and only JWTs. */
@@ -55,6 +58,8 @@ export interface Sidecar {
   readonly routes: ReturnType<typeof connectRoutes>;
   readonly readiness: Readiness;
   readonly verifier: Verifier;
+  /** For new connections to the server. */
+  renewUpstreamCertificates(certificates: ClientTls): void;
   /** Ends what runs in the background; calls must have ended. */
   close(): Promise<void>;
 }
@@ -63,7 +68,8 @@ export interface Sidecar {
 export function buildSidecar(options: SidecarOptions): Sidecar {
   const { upstream: url, credential, maxStaleness, snapshotFile, clock = systemClock, log } = options;
   const { now, monotonicMs } = clock;
-  const transport = options.transport ?? createConnectTransport({ baseUrl: url, httpVersion: "2" });
+  const server = new UpstreamTransport(url, options.upstreamCertificates);
+  const transport = options.transport ?? server;
   const audience = options.audience ?? url;
   const readiness = createReadiness();
   const upstream = new Upstream({
@@ -131,6 +137,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     routes,
     readiness,
     verifier,
+    renewUpstreamCertificates: (certificates) => server.renewTls(certificates),
     async close() {
       cancelLook();
       await verifier.close();
