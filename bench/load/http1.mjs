@@ -5,11 +5,12 @@ import { runWindow } from "./window.mjs";
 
 // Speaks HTTP/1.1 by hand over keep-alive connections, one request in flight on each: a client library would need more
 // CPU than the server does. `requests` are sent in turn.
-runWindow(({ port, path, headers, requests, connections, expected, tls }, oneDone, failed) => {
+runWindow(({ port, socketPath, path, headers, requests, connections, expected, tls }, oneDone, failed) => {
   const messages = requests.map((body) => Buffer.from(requestText(path, headers, body)));
   let next = 0;
   const open = tls ? (options) => connectTls({ ...options, rejectUnauthorized: false }) : connect;
-  for (let i = 0; i < connections; i++) drive(open({ port, host: "127.0.0.1", noDelay: true }));
+  const place = socketPath === undefined ? { port, host: "127.0.0.1", noDelay: true } : { path: socketPath };
+  for (let i = 0; i < connections; i++) drive(open(place));
 
   function drive(socket) {
     let sentMs = 0;

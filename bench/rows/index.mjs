@@ -1,6 +1,7 @@
 import { verifyLimits, verifyLogs, verifyTelemetry, verifyTls, verifyTlsGrpc, verifyWorkers } from "./costs.mjs";
 import { deriveToken, verifyToken } from "./derive-token.mjs";
 import { sdk } from "./sdk.mjs";
+import { sidecar, sidecarGrpc } from "./sidecar.mjs";
 import { start } from "./start.mjs";
 import { stream } from "./stream.mjs";
 import { verifyCold, verifyColdPostgres } from "./verify-cold.mjs";
@@ -27,5 +28,7 @@ export const rows = {
   "verify-token": verifyToken,
   stream,
   sdk,
+  sidecar,
+  "sidecar-grpc": sidecarGrpc,
   start,
 };

@@ -5,10 +5,10 @@ const path = "/ichor.v1.AdminService/VerifyCredential";
 const as = (caller) => ({ authorization: `Bearer ${caller}` });
 
 /** VerifyCredential as Connect JSON over HTTP/1.1, the keys in turn; what a target told is given. */
-export function verifyOverHttp1({ port, caller, credentials }, changes = {}) {
+export function verifyOverHttp1({ port, socketPath, caller, credentials }, changes = {}) {
   return {
     kind: "http1",
-    port,
+    ...{ port, socketPath },
     path,
     headers: { "content-type": "application/json", ...as(caller) },
     requests: credentials.map((credential) => JSON.stringify({ ...verifyRequest(credential), ...changes })),
@@ -18,10 +18,10 @@ export function verifyOverHttp1({ port, caller, credentials }, changes = {}) {
 }
 
 /** The same over gRPC, one connection with 16 streams. */
-export function verifyOverGrpc({ port, caller, credentials, answer }) {
+export function verifyOverGrpc({ port, socketPath, caller, credentials, answer }) {
   return {
     kind: "grpc",
-    port,
+    ...{ port, socketPath },
     path,
     headers: { "content-type": "application/grpc+proto", ...as(caller) },
     frames: credentials.map(requestFrame),
