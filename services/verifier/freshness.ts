@@ -25,11 +25,11 @@ export class Freshness {
     this.#arrival = { monotonicMs: this.#clock.monotonicMs(), wallMs, oldByMs: Math.max(0, oldByMs) };
   }
 
-  /** Ms; infinite if nothing arrived yet, or a clock jumped since. */
-  ageMs(): number {
+  /** Ms, by what both clocks say now; infinite if nothing arrived yet, or a clock jumped since. */
+  ageMs(monotonicNowMs = this.#clock.monotonicMs(), wallNowMs = this.#clock.now()): number {
     if (this.#arrival === undefined) return Number.POSITIVE_INFINITY;
-    const monotonicMs = this.#clock.monotonicMs() - this.#arrival.monotonicMs;
-    const wallMs = this.#clock.now() - this.#arrival.wallMs;
+    const monotonicMs = monotonicNowMs - this.#arrival.monotonicMs;
+    const wallMs = wallNowMs - this.#arrival.wallMs;
     if (Math.abs(wallMs - monotonicMs) > clockSkewMsMax) return Number.POSITIVE_INFINITY;
     return Math.max(monotonicMs, wallMs) + this.#arrival.oldByMs;
   }

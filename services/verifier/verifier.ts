@@ -113,7 +113,9 @@ export class Verifier {
     if (bad !== undefined) throw new TypeError(`not a scope: ${bad.slice(0, 64)}`);
     const { audience, onStale, maxStaleness, cachedTokensMax, clock } = this.#settings;
     const demand: Demand = { requiredScopes: scopes, audience, clientIp, context };
-    const age = this.#ageSeconds();
+    const monotonicMs = clock.monotonicMs();
+    const nowMs = clock.now();
+    const age = this.#ageSeconds(monotonicMs, nowMs);
     if (!this.#known || age > maxStaleness) {
       if (onStale === "online") return verifyOnline(this.#client, this.#headers, presentedToken, demand);
       if (!this.#known) throw new VerifierUnavailableError("NOT_READY", "no key set is known yet");
@@ -123,13 +125,13 @@ export class Verifier {
     }
     const mayBeSeen = cachedTokensMax > 0 && presentedToken.length <= credentialBytesMax;
     const digest = mayBeSeen ? tokenDigest(presentedToken) : undefined;
-    const seen = digest && this.#cache.get(digest, this.#keys.version, clock.monotonicMs());
-    if (seen) return this.#clear(seen, demand, age);
+    const seen = digest && this.#cache.get(digest, this.#keys.version, monotonicMs);
+    if (seen) return this.#clear(seen, demand, nowMs, age);
     const presented = readToken(presentedToken);
     if (presented === undefined) return this.#result("MALFORMED");
     const said = await this.#authenticate(presented, digest);
     if (!said.authentic) return this.#result(said.code, presented.kind);
-    return this.#clear(said.token, demand, this.#ageSeconds());
+    return this.#clear(said.token, demand, clock.now(), this.#ageSeconds());
   }
 
   status(): VerifierStatus {
@@ -169,9 +171,9 @@ export class Verifier {
     return this.#ageSeconds() > this.#settings.maxStaleness;
   }
 
-  #ageSeconds(): number {
+  #ageSeconds(monotonicMs = this.#settings.clock.monotonicMs(), nowMs = this.#settings.clock.now()): number {
     let oldestMs = 0;
-    for (const { freshness } of this.#feeds) oldestMs = Math.max(oldestMs, freshness.ageMs());
+    for (const { freshness } of this.#feeds) oldestMs = Math.max(oldestMs, freshness.ageMs(monotonicMs, nowMs));
     return oldestMs / 1000;
   }
 
@@ -196,10 +198,9 @@ export class Verifier {
     return { authentic: true, token };
   }
 
-  #clear(token: AuthenticToken, demand: Demand, age: number): VerifyResult {
-    const { clock, leeway } = this.#settings;
-    const code = clearOffline(token, this.#public.state, demand, clock.now(), leeway);
-    return this.#result(code, token.token.kind, token.token, age);
+  #clear(token: AuthenticToken, demand: Demand, nowMs: number, age: number): VerifyResult {
+    const code = clearOffline(token, this.#public.state, demand, nowMs, this.#settings.leeway);
+    return this.#result(code, undefined, token.token, age);
   }
 
   async #check(presented: PresentedToken): Promise<TokenAuthentication> {
@@ -245,21 +246,13 @@ export class Verifier {
     token?: DerivedToken,
     age = this.#ageSeconds(),
   ): VerifyResult {
-    return {
-      valid: code === "VALID",
-      code,
-      ...(kind && { kind }),
-      ...(token && {
-        keyId: token.keyId,
-        ownerId: token.ownerId,
-        tenantId: token.tenantId,
-        tokenId: token.tokenId,
-        scopes: token.grant.scopes,
-        expireTime: new Date(token.grant.expireTimeMs),
-      }),
-      revision: this.#public.position?.revision ?? 0n,
-      age,
-    };
+    const valid = code === "VALID";
+    const revision = this.#public.position?.revision ?? 0n;
+    if (token === undefined) return { valid, code, ...(kind && { kind }), revision, age };
+    const { keyId, ownerId, tenantId, tokenId, grant } = token;
+    const expireTime = new Date(grant.expireTimeMs);
+    const { scopes } = grant;
+    return { valid, code, kind: token.kind, keyId, ownerId, tenantId, tokenId, scopes, expireTime, revision, age };
   }
 }
 

@@ -5,8 +5,8 @@ import type { KeySetState } from "../core/key-set/key-set-state.ts";
 import { keySetItemsToProto } from "./key-set.ts";
 import { toTimestamp } from "./time.ts";
 
-/** Marks and revoked tokens in one message of a snapshot: what is encoded, and decoded, in some milliseconds. */
-export const snapshotItemsMax = 8_192;
+/** Marks and revoked tokens in one message of a snapshot: what is encoded, and decoded, in a millisecond. */
+export const snapshotItemsMax = 2_048;
 
 /** An event of WatchKeySet, to be made. */
 export type WatchEventInit = NonNullable<

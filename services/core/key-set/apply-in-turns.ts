@@ -1,7 +1,7 @@
 import { type KeySetDelta, splitDelta } from "./key-set-delta.ts";
 import type { KeySetState } from "./key-set-state.ts";
 
-/** Ids that are applied before other work of the process gets its turn: a few ms. */
+/** Ids that are applied before other work of the process gets its turn: a ms or two. */
 const idsPerTurn = 2_000;
 
 /**
