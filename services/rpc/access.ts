@@ -29,6 +29,7 @@ const ownEnd: Access = { holder: true, unlimited: true };
  * to the `Callers:` lines of the protos.
  */
 export const accessTable: Readonly<Record<string, Access>> = {
+  "envoy.service.auth.v3.Authorization/Check": keysVerify,
   "grpc.health.v1.Health/Check": open,
   "grpc.health.v1.Health/Watch": open,
   "grpc.reflection.v1.ServerReflection/ServerReflectionInfo": open,

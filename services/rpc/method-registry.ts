@@ -50,6 +50,7 @@ const verificationCodec: QuickCodec = {
 const hotMethods: Readonly<Record<string, { readonly codec?: QuickCodec }>> = {
   "ichor.v1.AdminService/VerifyCredential": { codec: verificationCodec },
   "ichor.v1.AdminService/BatchVerifyCredentials": {},
+  "envoy.service.auth.v3.Authorization/Check": {},
   "ichor.v1.DerivationService/DeriveToken": {},
   "ichor.v1.DerivationService/VerifyToken": { codec: verificationCodec },
 };

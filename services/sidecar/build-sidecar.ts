@@ -1,4 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
+import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import type { Caller } from "../core/caller.ts";
@@ -18,7 +19,9 @@ import { createVerifier } from "../verifier/create-verifier.ts";
 import type { VerifierEvent } from "../verifier/options.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 import { decideHere } from "./decide.ts";
+import { extAuthz } from "./ext-authz.ts";
 import { forwardAuth, forwardAuthPath } from "./forward-auth.ts";
+import { answerGateway, demandBySettings } from "./gateway.ts";
 import { KeyAnswers } from "./key-answers.ts";
 import { localCaller } from "./local-caller.ts";
 import { sidecarMethods } from "./methods.ts";
@@ -117,20 +120,19 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     record: logCalls(log),
     monotonicMs,
   });
-  const health = healthService([AdminService.typeName, DerivationService.typeName], readiness);
+  const services = [AdminService.typeName, DerivationService.typeName, Authorization.typeName];
+  const health = healthService(services, readiness);
   const decide = decideHere({ verifier, audience, keys });
-  const registry = createMethodRegistry([...sidecarMethods(decide), health]);
+  const { credentialHeader, clientIpHeader } = options;
+  const demandOf = demandBySettings({ audience: options.audience ?? "", credentialHeader });
+  const answer = answerGateway({ decide, demandOf, now, monotonicMs, log });
+  const registry = createMethodRegistry([...sidecarMethods(decide), extAuthz(answer), health]);
   const routes = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
   const others = createRequestHandler(createRpcHandler(routes, log), probeEndpoints(readiness), log);
-  const { credentialHeader, clientIpHeader } = options;
-  const answerGateway = forwardAuth({
-    ...{ decide, audience: options.audience ?? "", now, monotonicMs, log },
-    ...(credentialHeader !== undefined && { credentialHeader }),
-    ...(clientIpHeader !== undefined && { clientIpHeader }),
-  });
+  const answerForward = forwardAuth({ answer, clientIpHeader });
   return {
     handler(request, response) {
-      if (pathOf(request) === forwardAuthPath) void answerGateway(request, response);
+      if (pathOf(request) === forwardAuthPath) void answerForward(request, response);
       else others(request, response);
     },
     fastUnary: createFastUnary({ registry, pipeline, log }),

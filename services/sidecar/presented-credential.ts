@@ -25,15 +25,21 @@ export function presentedCredential(rawHeaders: readonly string[], configured?: 
   return ofBearer ?? ofApiKey;
 }
 
+/** The headers, in lower case, in which a credential may be. */
+export function credentialHeaders(configured?: string): readonly string[] {
+  return configured === undefined ? ["authorization", apiKeyHeader] : [configured];
+}
+
 /** Gives the value of a header; throws INVALID_FIELD if it is repeated. `name` is in lower case. */
 export function headerOnce(rawHeaders: readonly string[], name: string): string | undefined {
-  let found: string | undefined;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    if (rawHeaders[i]?.toLowerCase() !== name) continue;
-    if (found !== undefined) throw new IchorError("INVALID_FIELD", `the header ${name} is repeated`);
-    found = rawHeaders[i + 1];
-  }
+  const [found, another] = headersNamed(rawHeaders, name);
+  if (another !== undefined) throw new IchorError("INVALID_FIELD", `the header ${name} is repeated`);
   return found;
+}
+
+/** Gives the values of a header, as often as it is there. `name` is in lower case. */
+export function headersNamed(rawHeaders: readonly string[], name: string): readonly string[] {
+  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === name);
 }
 
 function bearerIn(authorization: string): string | undefined {

@@ -1,8 +1,10 @@
 import { CredentialKind } from "../../gen/ichor/v1/api_key_pb.ts";
 import type { VerifyCredentialResponse } from "../../gen/ichor/v1/verification_pb.ts";
+import { IchorError } from "../core/errors.ts";
 import { nameOf } from "../wire/enums.ts";
 import { fromTimestamp } from "../wire/time.ts";
 
+const principalPrefix = "ichor-principal-";
 /** Version of the headers below. */
 const principalVersion = "1";
 /** The longest list of scopes that is told, in bytes: gateways bound the headers of an answer. */
@@ -30,4 +32,21 @@ export function principalHeaders({ key, kind, tokenId }: VerifyCredentialRespons
 /** Gives a text as a header has it: all but visible ASCII, and `%`, percent-encoded as UTF-8. */
 export function headerText(text: string): string {
   return text.replace(/[^\x21-\x24\x26-\x7e]+/gu, encodeURIComponent);
+}
+
+/** Whether a header, whose name is in lower case, is one that only the gateway may set. */
+export function isPrincipalHeader(name: string): boolean {
+  return name.startsWith(principalPrefix);
+}
+
+/**
+ * Throws INVALID_FIELD for a header that a gateway passes by and a service takes for one of the principal's: by CGI's
+ * rules (RFC 3875 section 4.1.18) `Ichor_Principal_Key_Id` is the same as with hyphens, and some map every other mark.
+ */
+export function refuseLookAlikes(rawHeaders: readonly string[]): void {
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? "").toLowerCase();
+    if (!isPrincipalHeader(name) && isPrincipalHeader(name.replace(/[^a-z0-9]/g, "-")))
+      throw new IchorError("INVALID_FIELD", "a header is named like one that tells who called");
+  }
 }

@@ -1,4 +1,5 @@
 import { createClient, createRouterTransport } from "@connectrpc/connect";
+import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import { buildSidecar, type Sidecar, type SidecarOptions } from "../../services/sidecar/build-sidecar.ts";
@@ -38,6 +39,7 @@ export async function startTestSidecar(t: TestApp, options: Partial<SidecarOptio
     asked: () => line.calls.filter((name) => name === "VerifyCredential").length,
     keys: createClient(AdminService, transport),
     tokens: createClient(DerivationService, transport),
+    envoy: createClient(Authorization, transport),
     close: () => sidecar.close(),
   };
 }

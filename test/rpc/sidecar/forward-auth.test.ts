@@ -110,6 +110,7 @@ describe("the answer to a gateway", () => {
     ["two credentials", { ...bearer("abc"), "X-API-Key": "def" }, ""],
     ["a credential of two words", { authorization: "Bearer abc def" }, ""],
     ["an API key of two words", { "X-API-Key": "abc, def" }, ""],
+    ["a header that CGI takes for one of the principal's", { ...bearer("abc"), Ichor_Principal_Key_Id: "key_x" }, ""],
     ["an address that is none", { ...bearer("abc"), "X-Real-IP": "10.0.0.1, 10.0.0.2" }, ""],
     ["an unknown word in the query", bearer("abc"), "?scpoe=a"],
     ["two audiences", bearer("abc"), "?audience=a&audience=b"],

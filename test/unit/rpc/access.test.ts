@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { Authorization } from "../../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as ServerReflectionAlpha } from "../../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
@@ -15,7 +16,9 @@ describe("accessTable", () => {
   it("names every method of every registered service, and nothing else", () => {
     const { services } = fakeRpc().registry;
     expect(services).toEqual(expect.arrayContaining([AdminService, Health, ServerReflection, ServerReflectionAlpha]));
-    const served = [...services, DerivationService, SelfService].flatMap(({ methods }) => methods.map(fullMethodName));
+    // The last by side-cars alone.
+    const all = [...services, DerivationService, SelfService, Authorization];
+    const served = all.flatMap(({ methods }) => methods.map(fullMethodName));
     expect(Object.keys(accessTable).sort()).toEqual(served.sort());
   });
 
