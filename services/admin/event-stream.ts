@@ -67,18 +67,14 @@ export class EventStream {
   /** Sends until the stream ends. Rejects with why its caller isn't let in any more. */
   async run(): Promise<void> {
     const { tail } = this.#source;
-    const { signal } = this.#call;
     const unsubscribe = tail.subscribe((event) => this.#take(event));
-    const gone = () => this.#end();
-    signal.addEventListener("abort", gone, { once: true });
-    if (signal.aborted) gone();
+    this.#call.onGone(() => this.#end());
     try {
       this.#send({ case: "subscribed", value: { storeEpoch: tail.storeEpoch, afterRevision: this.#at } });
       await this.#follow();
     } finally {
       this.#over = true;
       unsubscribe();
-      signal.removeEventListener("abort", gone);
     }
     if (this.#refusal !== undefined) throw this.#refusal;
   }

@@ -63,24 +63,12 @@ export class KeySetHub {
     return this.#streams.all;
   }
 
-  /** Serves a stream from after `subscribed` to its end. */
-  serve(subscriber: Subscriber, order: WatchOrder): Promise<void> {
-    return this.#streams.hold(subscriber, () => this.#serve(subscriber, order));
-  }
-
-  async #serve(subscriber: Subscriber, order: WatchOrder): Promise<void> {
-    const held: FeedChannel[] = [];
-    try {
-      const channel = await this.#publicChannel(order.tenantId, held);
-      await this.#joinPublic(subscriber, channel, order.resume);
-      for (const audience of order.audiences) {
-        await this.#joinAnew(subscriber, await this.#audienceChannel(order.tenantId, audience, held));
-      }
-      await subscriber.ended;
-    } finally {
-      subscriber.close();
-      for (const channel of held) channel.holds--;
-      this.#dropIdle();
+  /** Brings a stream up to date, from after `subscribed`, and has it follow until it ends. */
+  async begin(subscriber: Subscriber, order: WatchOrder): Promise<void> {
+    this.#streams.add(subscriber);
+    await this.#joinPublic(subscriber, await this.#publicChannel(order.tenantId, subscriber), order.resume);
+    for (const audience of order.audiences) {
+      await this.#joinAnew(subscriber, await this.#audienceChannel(order.tenantId, audience, subscriber));
     }
   }
 
@@ -163,15 +151,22 @@ export class KeySetHub {
     }
   }
 
-  /** Held, so that it isn't dropped before someone follows it. */
-  async #publicChannel(tenantId: TenantId, held: FeedChannel[]): Promise<FeedChannel<PublicFeed>> {
+  /** So that it isn't dropped before someone follows it. */
+  #hold(channel: FeedChannel, subscriber: Subscriber): void {
+    channel.holds++;
+    subscriber.onEnd(() => {
+      channel.holds--;
+      this.#dropIdle();
+    });
+  }
+
+  async #publicChannel(tenantId: TenantId, subscriber: Subscriber): Promise<FeedChannel<PublicFeed>> {
     return this.#deps.feeds.open(tenantId, (feed) => {
       if (feed === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
       const known = this.#public.get(tenantId);
       const channel = known?.feed === feed ? known : new FeedChannel(publicFeed, feed, () => this.#deps.tail.asOfMs);
       this.#public.set(tenantId, channel);
-      channel.holds++;
-      held.push(channel);
+      this.#hold(channel, subscriber);
       return channel;
     });
   }
@@ -179,7 +174,7 @@ export class KeySetHub {
   async #audienceChannel(
     tenantId: TenantId,
     audience: string,
-    held: FeedChannel[],
+    subscriber: Subscriber,
   ): Promise<FeedChannel<AudienceFeed>> {
     const key = `${tenantId} ${audience}`;
     let known = this.#audiences.get(key);
@@ -190,8 +185,7 @@ export class KeySetHub {
       this.#audiences.set(key, known);
       known.loaded.catch(() => this.#audiences.delete(key));
     }
-    known.channel.holds++;
-    held.push(known.channel);
+    this.#hold(known.channel, subscriber);
     await known.loaded;
     return known.channel;
   }

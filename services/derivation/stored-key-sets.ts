@@ -18,9 +18,19 @@ export function storedKeySets(deps: DerivationDeps): KeySetSource {
         const nowMs = now();
         const { clientVersion, maxStalenessMs, onStale, replaces } = draft;
         const { serverId } = ledger;
+        // Property by property: objects that are put together have each a shape of their own, of some 400 bytes.
         const subscription = {
-          ...{ id, tenantId, keyId: caller.keyId, serverId, feeds: feedsOf(draft), clientVersion },
-          ...{ address: clientAddress, maxStalenessMs, onStale, createTimeMs: nowMs, seenTimeMs: nowMs },
+          id,
+          tenantId,
+          keyId: caller.keyId,
+          serverId,
+          feeds: feedsOf(draft),
+          clientVersion,
+          address: clientAddress,
+          maxStalenessMs,
+          onStale,
+          createTimeMs: nowMs,
+          seenTimeMs: nowMs,
           ackedRevision: 0n,
         };
         return ledger.open(subscription, replaces);
@@ -28,7 +38,7 @@ export function storedKeySets(deps: DerivationDeps): KeySetSource {
       disconnected: (id) => ledger.disconnected(id),
       acknowledge: (...acknowledged) => ledger.acknowledge(...acknowledged),
     },
-    serve: (subscriber, order) => hub.serve(subscriber, order),
+    begin: (subscriber, order) => hub.begin(subscriber, order),
     revision: () => freshness.revision,
     tally: hub.tally,
     ...{ schedule, random, now },

@@ -18,6 +18,8 @@ export interface BodyReceiver {
   screen(): Promise<boolean>;
   whole(bytes: Uint8Array): void;
   faulty(thrown: unknown): void;
+  /** Whether the source outlives its body by far, so that nothing of the reading may stay with it. */
+  readonly lasting?: boolean;
 }
 
 /** A request of HTTP/1.1, or a stream of HTTP/2, which ends when it is aborted as if it were whole. */
@@ -69,11 +71,12 @@ export function readBody(
   const giveUp = (): void => {
     over = true;
     awaited.delete(body);
+    if (receiver.lasting) source.off("data", onData).off("end", onEnd).off("close", onClose);
   };
 
   const body: AwaitedBody = { endMs: performance.now() + requestReceiveMsMax, late: fail };
   awaited.add(body);
-  // Left on the source, which goes with the request: to take them off costs as much as to read the body.
+  // Mostly left on the source, which goes with the request: to take them off costs as much as to read the body.
   source.on("data", onData).on("end", onEnd).on("close", onClose);
 }
 

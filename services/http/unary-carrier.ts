@@ -43,15 +43,19 @@ export class UnaryCarrier implements Carrier {
     return this.#controller.signal;
   }
 
+  onGone(callback: () => void): void {
+    const answer = this.#answer;
+    if (answer.destroyed) callback();
+    else answer.on("close", () => answer.writableEnded || callback());
+  }
+
   timeoutMs(): number | undefined {
     return this.#endMs === undefined ? undefined : this.#endMs - performance.now();
   }
 
   #makeController(): AbortController {
     const controller = new AbortController();
-    const answer = this.#answer;
-    if (answer.destroyed) controller.abort(clientGone());
-    else answer.once("close", () => answer.writableEnded || controller.abort(clientGone()));
+    this.onGone(() => controller.abort(clientGone()));
     return controller;
   }
 }

@@ -26,12 +26,14 @@ export interface Carrier {
   readonly signal: AbortSignal;
   /** What `signal.aborted` says, for a transport that can tell without making a signal. */
   readonly aborted?: boolean;
+  /** Calls back once when the client goes away, at once if it has; for less than a signal takes. */
+  onGone(callback: () => void): void;
   /** What the client's deadline leaves, in ms; undefined: none was given. */
   timeoutMs(): number | undefined;
 }
 
-/** What a method knows about its call, after authentication and authorisation. */
-export interface Call {
+/** Who calls what, and from where, after authentication and authorisation. */
+export interface CallFacts {
   /** Full method name, as `ichor.v1.AdminService/IssueApiKey`. */
   readonly method: string;
   readonly caller: Caller;
@@ -39,6 +41,10 @@ export interface Call {
   readonly tenantId: TenantId;
   /** Address of the client: the peer's, or the one for which a trusted proxy asks; empty: unknown. */
   readonly clientAddress: string;
+}
+
+/** What a unary method knows about its call. */
+export interface Call extends CallFacts {
   /** Aborts at the deadline, and when the client goes away. */
   readonly signal: AbortSignal;
   /** What is left until the deadline, in ms. */
@@ -52,9 +58,11 @@ export type Unary<M extends DescMethodUnary = DescMethodUnary> = (
 ) => Eventual<MessageInitShape<M["output"]>>;
 
 /** A call whose answer lasts: what let it in may end before it does. */
-export interface StreamCall extends Call {
+export interface StreamCall extends CallFacts {
   /** Authenticates and authorises the caller again. Rejects as the call would have been refused. */
   recheck(): Promise<void>;
+  /** Calls back once when the client goes away, at once if it has. */
+  onGone(callback: () => void): void;
 }
 
 /** Where a streaming method writes its messages. */
@@ -67,7 +75,7 @@ export interface FrameSink {
   drained(): Promise<void>;
 }
 
-/** A server-streaming method: resolves when the stream ends well; rejects with IchorError. The client's going aborts `call.signal`. */
+/** A server-streaming method: resolves when the stream ends well; rejects with IchorError. */
 export type Streaming<M extends DescMethodServerStreaming = DescMethodServerStreaming> = (
   request: MessageShape<M["input"]>,
   call: StreamCall,

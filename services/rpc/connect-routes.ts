@@ -140,6 +140,7 @@ function carrierOf(context: HandlerContext): Carrier {
     peerAddress: context.values.get(peerAddressKey),
     certified: context.values.get(certifiedPeerKey),
     signal: context.signal,
+    onGone: (callback) => onAbort(context.signal, callback),
     timeoutMs: context.timeoutMs,
   };
 }
@@ -152,6 +153,12 @@ function carrierOfRequest({ header, signal, contextValues }: UniversalServerRequ
     peerAddress: values.get(peerAddressKey),
     certified: values.get(certifiedPeerKey),
     signal,
+    onGone: (callback) => onAbort(signal, callback),
     timeoutMs: () => undefined,
   };
+}
+
+function onAbort(signal: AbortSignal, callback: () => void): void {
+  if (signal.aborted) callback();
+  else signal.addEventListener("abort", callback, { once: true });
 }

@@ -9,7 +9,7 @@ import { parseTraceparent } from "../core/traceparent.ts";
 import type { CallerAccess } from "./access.ts";
 import { AdmittedCall } from "./admitted-call.ts";
 import { bearerCredential } from "./bearer-credential.ts";
-import type { Call, Carrier, FrameSink } from "./call.ts";
+import type { Call, Carrier, FrameSink, StreamCall } from "./call.ts";
 import { CallLifetime } from "./call-lifetime.ts";
 import type { RecordCall, RpcSystem } from "./call-record.ts";
 import { CallSlots } from "./call-slots.ts";
@@ -176,28 +176,47 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     }
   }
 
-  async function stream<M extends DescMethodServerStreaming>(
+  function stream<M extends DescMethodServerStreaming>(
     method: StreamMethod<M>,
     request: MessageShape<M["input"]>,
     carrier: Carrier,
     sink: FrameSink,
   ): Promise<void> {
     const progress = begin(method.name, false, carrier);
-    const lifetime = new CallLifetime(carrier);
     try {
       requireNotDraining();
-      await traced(progress, async () => {
-        const call = await admit(method, progress, lifetime, Number.POSITIVE_INFINITY);
-        await limitUse(method, call);
-        const recheck = async () => void (await authorize(method, progress));
-        await method.run(request, Object.assign(call, { recheck }), sink);
-      });
-      finish(progress, undefined);
+      const running = traced(progress, () =>
+        after(authorize(method, progress), (screened) => {
+          const call = streamCall(method, progress, screened);
+          return after(limitUse(method, call), () => method.run(request, call, sink));
+        }),
+      );
+      return finished(Promise.resolve(running), progress);
     } catch (thrown) {
-      throw fail(progress, thrown);
-    } finally {
-      lifetime.complete();
+      return finished(Promise.reject(thrown), progress);
     }
+  }
+
+  // Streams last: these two are functions of their own, so that the closures keep nothing of the request in memory.
+
+  function streamCall(method: Admitted, progress: Progress, screened: Screened): StreamCall {
+    const { clientAddress, carrier } = progress;
+    return {
+      method: method.name,
+      ...screened,
+      clientAddress,
+      recheck: async () => void (await authorize(method, progress)),
+      onGone: (callback) => carrier.onGone(callback),
+    };
+  }
+
+  function finished(running: Promise<void>, progress: Progress): Promise<void> {
+    return running.then(
+      () => finish(progress, undefined),
+      (thrown: unknown) => {
+        throw fail(progress, thrown);
+      },
+    );
   }
 
   async function screen(method: Admitted, carrier: Carrier): Promise<Screened> {
@@ -221,7 +240,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     });
   }
 
-  function limitUse({ access }: Admitted, { caller }: Call): Eventual<void> {
+  function limitUse({ access }: Admitted, { caller }: Screened): Eventual<void> {
     return "unlimited" in access ? undefined : limitCaller(caller);
   }
 

@@ -36,18 +36,15 @@ export class OpenStreams {
     return this.#all;
   }
 
-  /** Runs a stream from its beginning until `serve` is done with it. Throws DRAINING. */
-  async hold(subscriber: Subscriber, serve: () => Promise<void>): Promise<void> {
+  /** Takes a stream in, until it ends. Throws DRAINING. */
+  add(subscriber: Subscriber): void {
     if (this.#deps.drain.aborted) throw new IchorError("DRAINING", "the server is shutting down");
     if (this.#all.size === 0) this.#beat();
     this.#all.add(subscriber);
-    try {
-      await serve();
-    } finally {
-      subscriber.close();
+    subscriber.onEnd(() => {
       this.#all.delete(subscriber);
       if (this.#all.size === 0) this.#cancelTimer();
-    }
+    });
   }
 
   /** Checks again those whose callers may have ended. */

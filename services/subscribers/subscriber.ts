@@ -34,25 +34,18 @@ export class Subscriber implements Follower {
   readonly id: SubscriptionId;
   readonly keyId: KeyId;
   readonly callerTenantId: TenantId;
-  /** Resolves when the stream ends well, rejects when the caller is refused. */
-  readonly ended: Promise<void>;
   readonly #parts: SubscriberParts;
   readonly #channels = new Set<Channel>();
   #pending: Frame[] | undefined;
+  #atEnd: readonly (() => void)[] = [];
   #over = false;
-  #resolve: () => void = () => {};
-  #reject: (reason: unknown) => void = () => {};
+  #refusal: unknown;
 
   constructor(parts: SubscriberParts) {
     this.#parts = parts;
     this.id = parts.id;
     this.keyId = parts.call.caller.keyId;
     this.callerTenantId = parts.call.caller.tenantId;
-    this.ended = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    this.ended.catch(() => {});
   }
 
   get over(): boolean {
@@ -64,6 +57,20 @@ export class Subscriber implements Follower {
     if (this.#over) return;
     this.#channels.add(channel);
     channel.add(this);
+  }
+
+  /** Calls back once when the stream ends, at once if it has: work that would wait for the end takes more memory. */
+  onEnd(callback: () => void): void {
+    if (this.#over) callback();
+    // Not pushed: an array that grows takes room for seventeen.
+    else this.#atEnd = this.#atEnd.concat(callback);
+  }
+
+  /** Resolves when the stream has ended well, rejects when its caller was refused. */
+  ended(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.onEnd(() => (this.#refusal === undefined ? resolve() : reject(this.#refusal)));
+    });
   }
 
   send(frame: Frame): void {
@@ -152,7 +159,8 @@ export class Subscriber implements Follower {
     for (const channel of this.#channels) channel.remove(this);
     this.#channels.clear();
     for (const frame of last) this.#write(frame);
-    if (refusal === undefined) this.#resolve();
-    else this.#reject(refusal);
+    this.#refusal = refusal;
+    for (const callback of this.#atEnd) callback();
+    this.#atEnd = [];
   }
 }

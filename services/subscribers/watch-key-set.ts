@@ -45,8 +45,8 @@ export interface KeySetSource {
   /** Says whose key set a caller gets. Throws if it can't be given as it is asked for. */
   readonly admit: (draft: WatchDraft, call: StreamCall) => Promise<KeySetOwner>;
   readonly book: SubscriptionBook;
-  /** Serves a stream from after `subscribed` to its end. */
-  readonly serve: (subscriber: Subscriber, order: WatchOrder) => Promise<void>;
+  /** Brings a stream up to date, from after `subscribed`, and has it follow until it ends. */
+  readonly begin: (subscriber: Subscriber, order: WatchOrder) => Promise<void>;
   /** Up to which revision anything was told here. */
   readonly revision: () => bigint;
   readonly tally: StreamTally;
@@ -68,24 +68,29 @@ export function watchKeySet(source: KeySetSource): Streaming<typeof DerivationSe
     const id = newId("sub", now(), random(10));
     const subscriber = new Subscriber({ id, call, sink, schedule, tally });
     await book.open(id, draft, call);
-    const gone = () => subscriber.close();
-    call.signal.addEventListener("abort", gone, { once: true });
-    if (call.signal.aborted) gone();
+    untilGone(subscriber, call, book);
+    const subscribed = {
+      subscriptionId: id,
+      tenantId,
+      issuer,
+      heartbeatInterval: toDuration(heartbeatMs),
+      ackInterval: toDuration(ackIntervalMs),
+    };
+    subscriber.send(eventFrame({ case: "subscribed", value: subscribed }));
     try {
-      const subscribed = {
-        subscriptionId: id,
-        tenantId,
-        issuer,
-        heartbeatInterval: toDuration(heartbeatMs),
-        ackInterval: toDuration(ackIntervalMs),
-      };
-      subscriber.send(eventFrame({ case: "subscribed", value: subscribed }));
-      await source.serve(subscriber, { tenantId, audiences: draft.audiences, resume: draft.resume });
-    } finally {
-      call.signal.removeEventListener("abort", gone);
-      await book.disconnected(id);
+      await source.begin(subscriber, { tenantId, audiences: draft.audiences, resume: draft.resume });
+    } catch (error) {
+      subscriber.close();
+      throw error;
     }
+    return subscriber.ended();
   };
+}
+
+/** A function of its own, so that what lasts as long as the stream keeps nothing of the request in memory. */
+function untilGone(subscriber: Subscriber, call: StreamCall, book: SubscriptionBook): void {
+  subscriber.onEnd(() => void book.disconnected(subscriber.id));
+  call.onGone(() => subscriber.close());
 }
 
 /** AckKeySet: how far a subscription has come. */

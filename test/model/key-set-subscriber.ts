@@ -40,12 +40,10 @@ export class WorldSubscriber {
     const line = { subscriber, frames, over: false };
     this.#line = line;
     const order = { tenantId, audiences: [], resume: this.replica.resumePoint };
-    server.hub
-      .serve(subscriber, order)
-      .catch(() => {})
-      .finally(() => {
-        line.over = true;
-      });
+    subscriber.onEnd(() => {
+      line.over = true;
+    });
+    server.hub.begin(subscriber, order).catch(() => subscriber.close());
   }
 
   disconnect(): void {

@@ -11,7 +11,13 @@ import { createReadiness } from "../../../services/rpc/readiness.ts";
 function makeHealth() {
   const readiness = createReadiness();
   const client = new AbortController();
-  const carrier = { header: () => undefined, peerAddress: "", signal: client.signal, timeoutMs: () => undefined };
+  const carrier = {
+    header: () => undefined,
+    peerAddress: "",
+    signal: client.signal,
+    onGone: () => {},
+    timeoutMs: () => undefined,
+  };
   const [check, watch] = healthService(["ichor.v1.AdminService"], readiness).open;
   const request = (service: string) => create(HealthCheckRequestSchema, { service });
   return {

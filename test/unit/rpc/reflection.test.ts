@@ -20,6 +20,7 @@ async function ask(...asked: Asked[]) {
     header: () => undefined,
     peerAddress: "",
     signal: new AbortController().signal,
+    onGone: () => {},
     timeoutMs: () => undefined,
   };
   const [v1] = reflectionServices([AdminService]);
