@@ -1,5 +1,5 @@
-// A Connect service whose methods need a token. It serves a service that @ichor/client brings along, in the place of yours.
-//   ICHOR_URL=… ICHOR_CREDENTIAL=… PORT=3000 node connect-interceptor.mjs
+// A Connect service whose methods need a token, which is verified here, or an API key, about which a side-car is asked. It serves a service that @ichor/client brings along, in the place of yours.
+//   ICHOR_URL=… ICHOR_CREDENTIAL=… ICHOR_SIDECAR=http://127.0.0.1:8421 PORT=3000 node connect-interceptor.mjs
 import { createServer } from "node:http";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { SelfService } from "@ichor/client";
@@ -11,6 +11,7 @@ const verifier = createVerifier({
   // ichor:keyset:watch and ichor:verify:aud:https://api.example
   credential: process.env.ICHOR_CREDENTIAL,
   audience: "https://api.example",
+  keys: { url: process.env.ICHOR_SIDECAR },
 });
 await verifier.ready();
 

@@ -1,19 +1,18 @@
-// An HTTP service whose requests need a token. The middleware is of Express's form, and node:http needs no more.
-//   ICHOR_URL=… ICHOR_CREDENTIAL=… PORT=3000 node express-middleware.mjs
+// An HTTP service whose requests need an API key or a token. It asks the side-car beside it by a Unix socket, and so needs no
+// key of its own. The middleware is of Express's form, and node:http needs no more.
+//   ichor sidecar … --audience https://api.example --listen unix:/run/ichor/sidecar.sock
+//   ICHOR_SOCKET=/run/ichor/sidecar.sock PORT=3000 node express-middleware.mjs
 import { createServer } from "node:http";
-import { createVerifier } from "@ichor/verifier";
-import { requireToken } from "@ichor/verifier/express";
+import { createRemoteVerifier } from "@ichor/verifier";
+import { requireCredential } from "@ichor/verifier/express";
 
-const verifier = createVerifier({
-  url: process.env.ICHOR_URL,
-  // ichor:keyset:watch and ichor:verify:aud:https://api.example
-  credential: process.env.ICHOR_CREDENTIAL,
+const verifier = createRemoteVerifier({
+  socketPath: process.env.ICHOR_SOCKET,
   audience: "https://api.example",
 });
-await verifier.ready();
 
-// What a request needs follows from what it does. With Express: app.use(requireToken(verifier, demandOf)).
-const check = requireToken(verifier, ({ method, socket }) => ({
+// What a request needs follows from what it does. With Express: app.use(requireCredential(verifier, demandOf)).
+const check = requireCredential(verifier, ({ method, socket }) => ({
   scopes: [method === "GET" ? "invoices:read" : "invoices:write"],
   clientIp: socket.remoteAddress,
 }));
@@ -33,7 +32,4 @@ server.listen(Number(process.env.PORT ?? 3000), "127.0.0.1", () => {
   console.log(`listening on http://127.0.0.1:${server.address().port}`);
 });
 
-process.once("SIGTERM", async () => {
-  server.close();
-  await verifier.close();
-});
+process.once("SIGTERM", () => server.close());

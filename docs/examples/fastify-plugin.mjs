@@ -1,4 +1,5 @@
-// A Fastify service: every route of the instance that the plugin is registered on needs a token.
+// A Fastify service: every route of the instance that the plugin is registered on needs a token, which is verified here, or
+// an API key, about which the server is asked.
 //   npm install fastify
 //   ICHOR_URL=… ICHOR_CREDENTIAL=… PORT=3000 node fastify-plugin.mjs
 import { createVerifier } from "@ichor/verifier";
@@ -7,9 +8,10 @@ import Fastify from "fastify";
 
 const verifier = createVerifier({
   url: process.env.ICHOR_URL,
-  // ichor:keyset:watch and ichor:verify:aud:https://api.example
+  // ichor:keyset:watch, ichor:verify:aud:https://api.example and ichor:keys:verify
   credential: process.env.ICHOR_CREDENTIAL,
   audience: "https://api.example",
+  keys: {},
   onEvent: ({ kind }) => kind === "disconnected" && app.log.warn("no key set is streamed"),
 });
 

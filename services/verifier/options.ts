@@ -2,6 +2,7 @@ import type { Transport } from "@connectrpc/connect";
 import { isAudience } from "../core/audience.ts";
 import { leewaySecondsMax } from "../core/derived-token.ts";
 import type { VerifierClock } from "./clock.ts";
+import type { AskedOptions } from "./remote-verifier.ts";
 
 /** What a verifier does while it knows too little: refuse to answer, go on with what it knows, or ask the server. */
 export type OnStale = "deny" | "allow" | "online";
@@ -39,6 +40,11 @@ export interface VerifierOptions {
    * `ichor:tokens:verify`. It decides the tenant.
    */
   readonly credential: string;
+  /**
+   * Who is asked about what is no derived token, and so may be an API key: a side-car, or a server. `{}`: the server
+   * itself, with `credential`, which then needs `ichor:keys:verify`. Absent: nobody, such texts are MALFORMED.
+   */
+  readonly keys?: AskedOptions;
   /** Whether macaroons are verified, too; default true. */
   readonly macaroons?: boolean;
   /** From which age on what is known isn't trusted, in seconds, 1–86400; default 30. */
@@ -66,8 +72,8 @@ export interface VerifierOptions {
 }
 
 /** The options with their defaults. */
-export type Settings = Required<Omit<VerifierOptions, "url" | "transport" | "snapshotFile">> &
-  Pick<VerifierOptions, "url" | "transport" | "snapshotFile">;
+export type Settings = Required<Omit<VerifierOptions, "url" | "transport" | "snapshotFile" | "keys">> &
+  Pick<VerifierOptions, "url" | "transport" | "snapshotFile" | "keys">;
 
 /** Throws TypeError for options that make no sense. */
 export function checkOptions(settings: Settings): void {

@@ -12,6 +12,7 @@ import { audienceFeed, publicFeed } from "../wire/key-set.ts";
 import { type AppliedEvent, Follower, type Identity } from "./follower.ts";
 import type { Settings } from "./options.ts";
 import { recordChanges } from "./record-changes.ts";
+import { askedAboutKeys, type CredentialVerifier, createRemoteVerifier } from "./remote-verifier.ts";
 import { FeedReplica } from "./replica.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
 import { TokenCache, tokenDigest } from "./token-cache.ts";
@@ -43,7 +44,7 @@ export interface VerifierStatus {
   readonly lastError?: unknown;
 }
 
-/** Verifies derived tokens of one tenant for one audience, by what the server streams. */
+/** Verifies derived tokens of one tenant for one audience by what the server streams, and API keys by asking. */
 export class Verifier {
   readonly #settings: Settings;
   readonly #client: Client<typeof DerivationService>;
@@ -51,6 +52,7 @@ export class Verifier {
   readonly #feeds: readonly FeedReplica[];
   readonly #public: FeedReplica;
   readonly #keys: TokenKeys;
+  readonly #keyVerifier: CredentialVerifier | undefined;
   readonly #cache: TokenCache;
   readonly #follower: Follower;
   readonly #keeper: SnapshotKeeper | undefined;
@@ -63,12 +65,11 @@ export class Verifier {
 
   /** Use createVerifier. */
   constructor(settings: Settings) {
-    const { clock, audience, macaroons, url, transport, credential } = settings;
+    const { clock, audience, macaroons, url, transport, credential, keys } = settings;
     this.#settings = settings;
-    this.#client = createClient(
-      DerivationService,
-      transport ?? createConnectTransport({ baseUrl: url ?? "", httpVersion: "2" }),
-    );
+    const line = transport ?? createConnectTransport({ baseUrl: url ?? "", httpVersion: "2" });
+    this.#client = createClient(DerivationService, line);
+    this.#keyVerifier = keys && createRemoteVerifier(askedAboutKeys(keys, { transport: line, credential }, audience));
     this.#headers = { authorization: `Bearer ${credential}` };
     this.#public = new FeedReplica(publicFeed, clock);
     const ofAudience = new FeedReplica(audienceFeed(audience), clock);
@@ -102,13 +103,12 @@ export class Verifier {
   }
 
   /**
-   * Says whether a token is authentic and allows a request. A token that doesn't is a result like any other; rejects with
-   * VerifierUnavailableError only if it can't tell, and with TypeError for a demand that makes no sense.
+   * Says whether a token, or with the option `keys` an API key, is authentic and allows a request. One that doesn't is a
+   * result like any other; rejects with VerifierUnavailableError only if it can't tell, and with TypeError for a demand that
+   * makes no sense.
    */
-  async verify(
-    presentedToken: string,
-    { scopes = [], clientIp, context = {} }: VerifyDemand = {},
-  ): Promise<VerifyResult> {
+  async verify(presentedToken: string, wanted: VerifyDemand = {}): Promise<VerifyResult> {
+    const { scopes = [], clientIp, context = {} } = wanted;
     const bad = scopes.find((scope) => !isScope(scope));
     if (bad !== undefined) throw new TypeError(`not a scope: ${bad.slice(0, 64)}`);
     const { audience, onStale, maxStaleness, cachedTokensMax, clock } = this.#settings;
@@ -117,6 +117,9 @@ export class Verifier {
     const nowMs = clock.now();
     const age = this.#ageSeconds(monotonicMs, nowMs);
     if (!this.#known || age > maxStaleness) {
+      // How old what is known here is doesn't matter for keys.
+      if (this.#keyVerifier && readToken(presentedToken) === undefined)
+        return this.#keyVerifier.verify(presentedToken, wanted);
       if (onStale === "online") return verifyOnline(this.#client, this.#headers, presentedToken, demand);
       if (!this.#known) throw new VerifierUnavailableError("NOT_READY", "no key set is known yet");
       if (onStale === "deny") {
@@ -128,7 +131,7 @@ export class Verifier {
     const seen = digest && this.#cache.get(digest, this.#keys.version, monotonicMs);
     if (seen) return this.#clear(seen, demand, nowMs, age);
     const presented = readToken(presentedToken);
-    if (presented === undefined) return this.#result("MALFORMED");
+    if (presented === undefined) return this.#keyVerifier?.verify(presentedToken, wanted) ?? this.#result("MALFORMED");
     const said = await this.#authenticate(presented, digest);
     if (!said.authentic) return this.#result(said.code, presented.kind);
     return this.#clear(said.token, demand, clock.now(), this.#ageSeconds());

@@ -91,7 +91,7 @@ describe("@ichor/verifier and @ichor/client, installed in an empty project", () 
         const modules = await Promise.all(names.map((name) => import("@ichor/verifier/" + name)));
         console.log(JSON.stringify(modules.map((one) => Object.keys(one).sort())));
       `),
-    ).toEqual([["callerKey", "verifierInterceptor"], ["requireToken"], ["ichorVerifier"]]);
+    ).toEqual([["callerKey", "verifierInterceptor"], ["requireCredential"], ["ichorVerifier"]]);
   });
 
   it("have the versions of their dependencies that this repository has", () => {

@@ -1,6 +1,6 @@
-import type { Verifier } from "../verifier.ts";
+import type { CredentialVerifier } from "../remote-verifier.ts";
 import type { VerifyDemand, VerifyResult } from "../verify-result.ts";
-import { challengeOf, verifyBearer } from "./bearer.ts";
+import { type PresentedHeaders, verifyPresented } from "./presented.ts";
 
 /** What of Fastify the plugin needs: it doesn't import Fastify, so that any version will do. */
 interface FastifyLike {
@@ -8,36 +8,36 @@ interface FastifyLike {
   addHook(name: "onRequest", hook: (request: RequestLike, reply: ReplyLike) => Promise<unknown>): unknown;
 }
 interface RequestLike {
-  readonly headers: { readonly authorization?: string | undefined };
+  readonly headers: PresentedHeaders;
   ichor?: VerifyResult | null;
 }
 interface ReplyLike {
   code(status: number): ReplyLike;
-  header(name: string, value: string): ReplyLike;
+  headers(values: Readonly<Record<string, string>>): ReplyLike;
   send(body: unknown): unknown;
 }
 
 export interface FastifyVerifierOptions {
-  readonly verifier: Pick<Verifier, "verify">;
-  /** What a request needs; default: a valid token. */
-  readonly demandOf?: (request: RequestLike) => VerifyDemand;
+  readonly verifier: CredentialVerifier;
+  /** What a request needs; default: a valid credential. A method, so that one of a FastifyRequest fits. */
+  demandOf?(request: RequestLike): VerifyDemand;
 }
 
 /**
- * Fastify plugin: every request of the instance that it is registered on needs a bearer token that allows it; who called
- * is `request.ichor`. Others get 401, 403 or, if it can't be told, 503.
+ * Fastify plugin: every request of the instance that it is registered on needs a credential that allows it, in
+ * `Authorization: Bearer` or `X-API-Key`; who called is `request.ichor`. Others get 400, 401, 403, 429 or, if it can't be
+ * told, 503.
  */
 export async function ichorVerifier(fastify: FastifyLike, options: FastifyVerifierOptions): Promise<void> {
   fastify.decorateRequest("ichor", null);
   fastify.addHook("onRequest", async (request, reply) => {
     const demand = options.demandOf?.(request) ?? {};
-    const outcome = await verifyBearer(options.verifier, request.headers.authorization, demand);
+    const outcome = await verifyPresented(options.verifier, request.headers, demand);
     if (outcome.allowed) {
       request.ichor = outcome.result;
       return undefined;
     }
-    if (outcome.status !== 503) reply.header("www-authenticate", challengeOf(outcome));
-    return reply.code(outcome.status).send({ code: outcome.code });
+    return reply.code(outcome.status).headers(outcome.headers).send({ code: outcome.code });
   });
 }
 

@@ -1,38 +1,90 @@
 import { createServer } from "node:http";
 import { createClient, createRouterTransport } from "@connectrpc/connect";
+import fastify, { type FastifyRequest } from "fastify";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Health } from "../../../gen/grpc/health/v1/health_pb.ts";
 import { callerKey, verifierInterceptor } from "../../../services/verifier/adapters/connect.ts";
-import { requireToken, type VerifiedRequest } from "../../../services/verifier/adapters/express.ts";
+import { requireCredential, type VerifiedRequest } from "../../../services/verifier/adapters/express.ts";
 import { ichorVerifier } from "../../../services/verifier/adapters/fastify.ts";
 import { VerifierUnavailableError } from "../../../services/verifier/unavailable-error.ts";
 import type { VerifyDemand, VerifyResult } from "../../../services/verifier/verify-result.ts";
 
-/** Answers by the token's text, and notes what was demanded. */
+/** Codes by the credential's text. */
+const codes = {
+  good: "VALID",
+  narrow: "INSUFFICIENT_SCOPE",
+  elsewhere: "IP_NOT_ALLOWED",
+  soon: "RATE_LIMITED",
+  never: "RATE_LIMITED",
+  gone: "REVOKED",
+} as const;
+
+/** Answers by the credential's text, and notes what was demanded. */
 class FakeVerifier {
   readonly demands: VerifyDemand[] = [];
 
-  async verify(token: string, demand: VerifyDemand = {}): Promise<VerifyResult> {
+  async verify(credential: string, demand: VerifyDemand = {}): Promise<VerifyResult> {
     this.demands.push(demand);
-    if (token === "stale") throw new VerifierUnavailableError("STALE", "too old");
-    if (token === "bug") throw new Error("a bug");
-    const code = token === "good" ? "VALID" : token === "narrow" ? "INSUFFICIENT_SCOPE" : "REVOKED";
-    return { valid: code === "VALID", code, ...(code === "VALID" && { ownerId: "acme" }), revision: 1n, age: 0 };
+    if (credential === "stale") throw new VerifierUnavailableError("STALE", "too old");
+    if (credential === "bug") throw new Error("a bug");
+    const code = codes[credential as keyof typeof codes];
+    const limit = { name: "l", limit: 1, remaining: 0 };
+    return {
+      ...{ valid: code === "VALID", code, revision: 1n, age: 0 },
+      ...(code === "VALID" && { ownerId: "acme" }),
+      ...(credential === "soon" && { rateLimits: [limit, { ...limit, retryTime: new Date(Date.now() + 3_600_000) }] }),
+      ...(credential === "never" && { rateLimits: [limit] }),
+    };
   }
 }
 
+type Headers = Readonly<Record<string, string>>;
+interface Told {
+  readonly status: number;
+  readonly code?: string | undefined;
+  readonly challenge?: string | null | undefined;
+  readonly retryAfter?: string | null | undefined;
+}
+
 const demand = { scopes: ["invoices:read"] };
-const outcomes = [
-  ["no token", undefined, 401, "Bearer"],
-  ["another scheme", "Basic eDp5", 401, "Bearer"],
-  ["a bad token", "Bearer revoked", 401, 'Bearer error="invalid_token"'],
-  ["a token that doesn't allow it", "Bearer narrow", 403, 'Bearer error="insufficient_scope"'],
-  ["a verifier that can't tell", "Bearer stale", 503, null],
-] as const;
+const invalid = 'Bearer error="invalid_token"';
+const insufficient = 'Bearer error="insufficient_scope", scope="invoices:read"';
+const ambiguous = 'Bearer error="invalid_request"';
+const outcomes: readonly (readonly [string, Headers, Told])[] = [
+  ["no credential", {}, { status: 401, code: "MISSING", challenge: "Bearer" }],
+  ["another scheme", { authorization: "Basic eDp5" }, { status: 401, code: "MISSING", challenge: "Bearer" }],
+  ["a revoked one", { authorization: "Bearer gone" }, { status: 401, code: "REVOKED", challenge: invalid }],
+  ["a revoked key", { "x-api-key": "gone" }, { status: 401, code: "REVOKED", challenge: invalid }],
+  ["too few scopes", { authorization: "Bearer narrow" }, { status: 403, code: codes.narrow, challenge: insufficient }],
+  ["another network", { "x-api-key": "elsewhere" }, { status: 403, code: codes.elsewhere, challenge: insufficient }],
+  ["a limit that is used up", { "x-api-key": "soon" }, { status: 429, code: "RATE_LIMITED", retryAfter: "3600" }],
+  ["a limit that is too small", { "x-api-key": "never" }, { status: 429, code: "RATE_LIMITED" }],
+  ["what can't be told", { authorization: "Bearer stale" }, { status: 503, code: "STALE" }],
+  [
+    "two credentials",
+    { authorization: "Bearer good", "x-api-key": "good" },
+    { status: 400, code: "INVALID_FIELD", challenge: ambiguous },
+  ],
+  [
+    "two keys in one header",
+    { "x-api-key": "good, good" },
+    { status: 400, code: "INVALID_FIELD", challenge: ambiguous },
+  ],
+  ["two words", { authorization: "Bearer good good" }, { status: 400, code: "INVALID_FIELD", challenge: ambiguous }],
+  ["no word", { authorization: "Bearer" }, { status: 400, code: "INVALID_FIELD", challenge: ambiguous }],
+];
+const passing: readonly Headers[] = [{ authorization: "bearer  good " }, { "x-api-key": "good" }];
+
+/** A second is over between the answer and the look at it, or not. */
+function expectTold({ retryAfter, ...told }: Told, { retryAfter: wanted, ...expected }: Told): void {
+  expect(told).toEqual({ challenge: null, ...expected });
+  expect(Math.abs(Number(retryAfter ?? 0) - Number(wanted ?? 0))).toBeLessThanOrEqual(60);
+  expect(retryAfter === null || retryAfter === undefined).toBe(wanted === undefined);
+}
 
 describe("the Express-style middleware", () => {
   const verifier = new FakeVerifier();
-  const guard = requireToken(verifier, demand);
+  const guard = requireCredential(verifier, demand);
   const server = createServer((request, response) => {
     guard(request, response, (error) => {
       response.statusCode = error === undefined ? 200 : 500;
@@ -45,59 +97,48 @@ describe("the Express-style middleware", () => {
     url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
   });
   afterAll(() => void server.close());
-  const call = (authorization?: string) => fetch(url, { headers: authorization ? { authorization } : {} });
 
-  it("lets a good token pass, and says who called", async () => {
-    const response = await call("bearer good");
+  it.each(passing)("lets a good credential pass, and says who called: %j", async (headers) => {
+    const response = await fetch(url, { headers });
     expect([response.status, await response.text()]).toEqual([200, "acme"]);
     expect(verifier.demands.at(-1)).toEqual(demand);
   });
 
-  it.each(outcomes)("refuses %s", async (_, authorization, status, challenge) => {
-    const response = await call(authorization);
-    expect([response.status, response.headers.get("www-authenticate")]).toEqual([status, challenge]);
+  it.each(outcomes)("refuses %s", async (_, headers, told) => {
+    const response = await fetch(url, { headers });
+    const { code } = (await response.json()) as { code: string };
+    const [challenge, retryAfter] = ["www-authenticate", "retry-after"].map((name) => response.headers.get(name));
+    expectTold({ status: response.status, code, challenge, retryAfter }, told);
   });
 
   it("hands faults on", async () => {
-    expect((await call("Bearer bug")).status).toBe(500);
+    expect((await fetch(url, { headers: { authorization: "Bearer bug" } })).status).toBe(500);
   });
 });
 
 describe("the Fastify plugin", () => {
-  type Hook = Parameters<Parameters<typeof ichorVerifier>[0]["addHook"]>[1];
+  const app = fastify();
+  beforeAll(async () => {
+    await app.register(ichorVerifier, {
+      verifier: new FakeVerifier(),
+      demandOf: ({ method }: FastifyRequest) => (method === "GET" ? demand : {}),
+    });
+    app.get("/", async (request) => (request as { ichor?: VerifyResult }).ichor?.ownerId);
+    await app.ready();
+  });
+  afterAll(() => app.close());
 
-  async function answerTo(authorization?: string) {
-    let hook: Hook | undefined;
-    const fastify = {
-      decorateRequest: () => {},
-      addHook: (_: "onRequest", one: Hook) => {
-        hook = one;
-      },
-    };
-    await ichorVerifier(fastify, { verifier: new FakeVerifier(), demandOf: () => demand });
-    const request = { headers: { ...(authorization && { authorization }) } } as Parameters<Hook>[0];
-    const told = { status: 200, challenge: null as string | null };
-    const reply = {
-      code: (status: number) => {
-        told.status = status;
-        return reply;
-      },
-      header: (_: string, value: string) => {
-        told.challenge = value;
-        return reply;
-      },
-      send: () => reply,
-    };
-    await hook?.(request, reply);
-    return { ...told, ownerId: request.ichor?.ownerId };
-  }
-
-  it("lets a good token pass, and says who called", async () => {
-    expect(await answerTo("Bearer good")).toEqual({ status: 200, challenge: null, ownerId: "acme" });
+  it.each(passing)("lets a good credential pass, and says who called: %j", async (headers) => {
+    const { statusCode, body } = await app.inject({ url: "/", headers });
+    expect([statusCode, body]).toEqual([200, "acme"]);
   });
 
-  it.each(outcomes)("refuses %s", async (_, authorization, status, challenge) => {
-    expect(await answerTo(authorization)).toMatchObject({ status, challenge });
+  it.each(outcomes)("refuses %s", async (_, headers, told) => {
+    const response = await app.inject({ url: "/", headers });
+    const [challenge = null, retryAfter] = ["www-authenticate", "retry-after"].map((name) => {
+      return response.headers[name] as string | undefined;
+    });
+    expectTold({ status: response.statusCode, code: response.json().code, challenge, retryAfter }, told);
   });
 });
 
@@ -113,16 +154,18 @@ describe("the Connect interceptor", () => {
       }),
     { router: { interceptors: [verifierInterceptor(new FakeVerifier(), () => demand)] } },
   );
-  const call = (authorization?: string) =>
-    createClient(Health, transport).check({}, { headers: authorization ? { authorization } : {} });
+  const call = (headers: Headers) => createClient(Health, transport).check({}, { headers });
 
-  it("lets a good token pass, and says who called", async () => {
-    await call("Bearer good");
-    expect(seen).toEqual(["acme"]);
+  it.each(passing)("lets a good credential pass, and says who called: %j", async (headers) => {
+    await call(headers);
+    expect(seen.at(-1)).toBe("acme");
   });
 
-  it.each(outcomes)("refuses %s", async (_, authorization, status) => {
-    const code = { 401: 16, 403: 7, 503: 14 }[status];
-    await expect(call(authorization)).rejects.toMatchObject({ code });
+  it.each(outcomes)("refuses %s", async (_, headers, told) => {
+    const status = { 400: 3, 401: 16, 403: 7, 429: 8, 503: 14 }[told.status];
+    const error = await call(headers).catch((thrown) => thrown);
+    const [challenge, retryAfter] = ["www-authenticate", "retry-after"].map((name) => error.metadata.get(name));
+    const code = /^the credential was refused: (\w+)$/.exec(error.rawMessage)?.[1];
+    expectTold({ status: error.code, code, challenge, retryAfter }, { ...told, status: status ?? 0 });
   });
 });
