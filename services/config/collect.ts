@@ -64,7 +64,8 @@ const variables = new Set([
   ),
 ]);
 
-function attempt<T>(name: string, read: () => T, faults: Faults): T | undefined {
+/** Reads a value; undefined if it is none, which goes to `faults`. */
+export function attempt<T>(name: string, read: () => T, faults: Faults): T | undefined {
   try {
     return read();
   } catch (error) {

@@ -1,10 +1,12 @@
 import { isIP } from "node:net";
 import { resolve } from "node:path";
+import type { GatewayRoutes } from "../core/gateway-route.ts";
 import { collect, Faults, type Sources } from "./collect.ts";
 import { readConfigFile } from "./config-file.ts";
 import { readCredentialFile } from "./credential-file.ts";
 import type { ListenAddress } from "./kinds.ts";
 import { type ListenerTlsFiles, listenerTlsOf } from "./listener-tls.ts";
+import { readRoutesFile } from "./routes-file.ts";
 import { flagOf, type Given, variableOf } from "./setting.ts";
 import { configFileVariable } from "./settings.ts";
 import type { LogLevel } from "./shared-settings.ts";
@@ -21,7 +23,8 @@ export interface ClientTlsFiles {
 type GivenSettings = Given<typeof sidecarSettings>;
 
 /** What `ichor sidecar` runs on: its settings by their own names, with what holds where none is set. Frozen. */
-export interface SidecarConfig extends Omit<GivenSettings, "upstream" | "maxStaleness" | "listen" | "logLevel"> {
+export interface SidecarConfig
+  extends Omit<GivenSettings, "upstream" | "maxStaleness" | "listen" | "logLevel" | "routes"> {
   readonly upstream: string;
   /** The side-car's own key. */
   readonly credential: string;
@@ -29,6 +32,8 @@ export interface SidecarConfig extends Omit<GivenSettings, "upstream" | "maxStal
   readonly maxStaleness: number;
   readonly listen: ListenAddress | { readonly path: string };
   readonly logLevel: LogLevel;
+  /** What gateways' routes ask; undefined: each question says it. */
+  readonly routes: GatewayRoutes | undefined;
   /** undefined: cleartext. */
   readonly tls: ListenerTlsFiles | undefined;
   /** Paths of what the connection to the server needs; undefined: nothing but the system's authorities. */
@@ -51,6 +56,7 @@ export async function readSidecarConfig({ flags, env }: Omit<Sources, "file">): 
   const { credentialFile, upstream = "", listen = { host: "127.0.0.1", port: 8421 } } = given;
   const named = variableOf("credentialFile", sidecarSettings.credentialFile);
   const credential = credentialFile === undefined ? "" : readCredentialFile(credentialFile, named, faults);
+  const routes = given.routes === undefined ? undefined : await readRoutesFile(given.routes, faults);
   const tls = listenerTlsOf(sidecarSettings, given, faults);
   const upstreamTls = upstreamTlsOf(given, faults);
   if ("host" in listen && !isLoopback(listen.host) && given.allowRemote !== true && tls?.clients?.required !== true) {
@@ -61,7 +67,7 @@ export async function readSidecarConfig({ flags, env }: Omit<Sources, "file">): 
   }
   faults.throwIfAny();
   const { maxStaleness = 30, logLevel = "info" } = given;
-  const made = { upstream, credential, maxStaleness, listen, logLevel, tls, upstreamTls };
+  const made = { upstream, credential, maxStaleness, listen, logLevel, routes, tls, upstreamTls };
   return Object.freeze({ ...given, ...made, given: Object.freeze(given) });
 }
 

@@ -43,6 +43,11 @@ export const sidecarSettings = settingsOf("SIDECAR", {
     "none: no address is believed",
     "For gateways: the header in which they tell the client's address.",
   ),
+  routes: setting(
+    anyText,
+    "none: each question says it",
+    "For gateways: YAML file of what routes ask for, by host, path and method; see `docs/operate/gateways.md`.",
+  ),
   ...logSettings,
   ...listenerTlsSettings,
   upstreamCaFile: setting(

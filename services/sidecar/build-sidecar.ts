@@ -3,6 +3,7 @@ import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import type { Caller } from "../core/caller.ts";
+import type { GatewayRoutes } from "../core/gateway-route.ts";
 import { createFastUnary, type FastUnary } from "../http/fast-unary.ts";
 import { createRequestHandler, probeEndpoints } from "../http/plain-endpoints.ts";
 import type { ClientTls } from "../http/tls-files.ts";
@@ -21,10 +22,11 @@ import type { Verifier } from "../verifier/verifier.ts";
 import { decideHere } from "./decide.ts";
 import { extAuthz } from "./ext-authz.ts";
 import { forwardAuth, forwardAuthPath } from "./forward-auth.ts";
-import { answerGateway, demandBySettings } from "./gateway.ts";
+import { answerGateway } from "./gateway.ts";
 import { KeyAnswers } from "./key-answers.ts";
 import { localCaller } from "./local-caller.ts";
 import { sidecarMethods } from "./methods.ts";
+import { demandByRoutes, demandBySettings } from "./route-demand.ts";
 import { Upstream } from "./upstream.ts";
 import { UpstreamTransport } from "./upstream-transport.ts";
 
@@ -49,6 +51,8 @@ export interface SidecarOptions {
   readonly credentialHeader?: string | undefined;
   /** The header, in lower case, in which gateways tell the client's address; absent: none is believed. */
   readonly clientIpHeader?: string | undefined;
+  /** What gateways' routes ask; absent: each question says it. */
+  readonly routes?: GatewayRoutes | undefined;
   readonly clock?: VerifierClock;
   readonly log: ParentLog;
 }
@@ -123,20 +127,21 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   const services = [AdminService.typeName, DerivationService.typeName, Authorization.typeName];
   const health = healthService(services, readiness);
   const decide = decideHere({ verifier, audience, keys });
-  const { credentialHeader, clientIpHeader } = options;
-  const demandOf = demandBySettings({ audience: options.audience ?? "", credentialHeader });
+  const { credentialHeader, clientIpHeader, routes } = options;
+  const defaults = { audience: options.audience ?? "", credentialHeader };
+  const demandOf = routes ? demandByRoutes(routes, defaults) : demandBySettings(defaults);
   const answer = answerGateway({ decide, demandOf, now, monotonicMs, log });
   const registry = createMethodRegistry([...sidecarMethods(decide), extAuthz(answer), health]);
-  const routes = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
-  const others = createRequestHandler(createRpcHandler(routes, log), probeEndpoints(readiness), log);
-  const answerForward = forwardAuth({ answer, clientIpHeader });
+  const router = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
+  const others = createRequestHandler(createRpcHandler(router, log), probeEndpoints(readiness), log);
+  const answerForward = forwardAuth({ answer, clientIpHeader, requestFrom: routes?.requestFrom });
   return {
     handler(request, response) {
       if (pathOf(request) === forwardAuthPath) void answerForward(request, response);
       else others(request, response);
     },
     fastUnary: createFastUnary({ registry, pipeline, log }),
-    routes,
+    routes: router,
     readiness,
     verifier,
     renewUpstreamCertificates: (certificates) => server.renewTls(certificates),

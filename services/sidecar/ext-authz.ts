@@ -41,10 +41,12 @@ export function extAuthz(answer: AnswerGateway): Registration {
         throw new IchorError("INVALID_FIELD", "attributes.request.http must be set: only HTTP is decided about");
       }
       const rawHeaders = headersOf(http);
+      const { method, host, path: target } = http;
       const answered = await answer({
         door: "ext_authz",
         rawHeaders,
         clientIp: clientIpOf(attributes),
+        askedFor: () => ({ method, host, target }),
         settings: Object.entries(attributes.contextExtensions),
       });
       return answered.status === 200 ? passed(answered, rawHeaders) : denied(answered.status, answered);

@@ -9,6 +9,7 @@ import {
 } from "../../gen/ichor/v1/verification_pb.ts";
 import { IchorError } from "../core/errors.ts";
 import { FieldViolations } from "../core/field-violations.ts";
+import type { AskedFor, CredentialRule } from "../core/gateway-route.ts";
 import type { Log } from "../rpc/log.ts";
 import { nameOf } from "../wire/enums.ts";
 import { fromTimestamp } from "../wire/time.ts";
@@ -27,6 +28,8 @@ export interface GatewayRequest {
   readonly clientIp: string;
   /** What the gateway's configuration says of the route: `scope` and `audience`. */
   readonly settings: readonly (readonly [name: string, value: string])[];
+  /** Says what the client asks the service for. Throws INVALID_FIELD if the gateway doesn't tell. */
+  readonly askedFor: () => AskedFor;
 }
 
 /** What a route asks of a request. */
@@ -34,6 +37,7 @@ export interface RouteDemand {
   readonly scopes: readonly string[];
   /** Empty: none. */
   readonly audience: string;
+  readonly credential: CredentialRule;
   /** The one header, in lower case, that has the credential; absent: Authorization or X-API-Key. */
   readonly credentialHeader?: string | undefined;
 }
@@ -54,8 +58,8 @@ type Headers = Readonly<Record<string, string>>;
 
 export interface GatewayDeps {
   readonly decide: Decide;
-  /** Says what the route asks. Throws INVALID_FIELD. */
-  readonly demandOf: (request: GatewayRequest) => RouteDemand;
+  /** Says what the route asks; undefined: there is no such route. Throws INVALID_FIELD. */
+  readonly demandOf: DemandOf;
   /** Ms since the epoch. */
   readonly now: () => number;
   /** A clock that only goes forward, in ms. */
@@ -63,6 +67,7 @@ export interface GatewayDeps {
   readonly log: Log;
 }
 
+export type DemandOf = (request: GatewayRequest) => RouteDemand | undefined;
 export type AnswerGateway = (request: GatewayRequest) => Promise<GatewayAnswer>;
 
 /** Codes of good credentials that don't allow this request (RFC 6750 section 3.1: insufficient_scope). */
@@ -81,8 +86,11 @@ export function answerGateway(deps: GatewayDeps): AnswerGateway {
 
   async function answerOf(request: GatewayRequest): Promise<GatewayAnswer> {
     const demand = demandOf(request);
+    if (demand === undefined) return { status: 403, code: "NO_ROUTE" };
     refuseLookAlikes(request.rawHeaders);
+    if (demand.credential === "none") return nobody(demand);
     const credential = presentedCredential(request.rawHeaders, demand.credentialHeader);
+    if (credential === undefined && demand.credential === "optional") return nobody(demand);
     if (credential === undefined) return challenge(401, "MISSING", "Bearer");
     const said = create(VerifyCredentialResponseSchema, await decide(askedBy(request, demand, credential)));
     return answerTo(said, demand, now());
@@ -95,19 +103,6 @@ export function answerGateway(deps: GatewayDeps): AnswerGateway {
     const durationMs = Math.round((monotonicMs() - begunMs) * 100) / 100;
     log[status >= 500 ? "warn" : "info"]({ status, code, keyId, durationMs }, request.door);
     return answer;
-  };
-}
-
-/** The demand that the gateway's configuration makes with each question. */
-export function demandBySettings(defaults: Omit<RouteDemand, "scopes">): GatewayDeps["demandOf"] {
-  return ({ settings }) => {
-    const valuesOf = (wanted: string) => settings.flatMap(([name, value]) => (name === wanted ? [value] : []));
-    const stranger = settings.find(([name]) => name !== "scope" && name !== "audience");
-    if (stranger !== undefined) throw new IchorError("INVALID_FIELD", "the route has more than scope and audience");
-    const audiences = valuesOf("audience");
-    if (audiences.length > 1) throw new IchorError("INVALID_FIELD", "the route has two audiences");
-    const scopes = valuesOf("scope").flatMap((list) => list.split(" ").filter((scope) => scope !== ""));
-    return { ...defaults, scopes, audience: audiences[0] ?? defaults.audience };
   };
 }
 
@@ -124,18 +119,23 @@ function askedBy(request: GatewayRequest, demand: RouteDemand, credential: strin
   return asked;
 }
 
+/** It may pass, and nobody is said to have called. */
+function nobody(demand: RouteDemand): GatewayAnswer {
+  const toService = headersToService(create(VerifyCredentialResponseSchema), demand);
+  return { status: 200, code: "ANONYMOUS", toService };
+}
+
+/** The service needs no credential any more. Where none is looked for, it may be the service's own. */
+function headersToService(said: VerifyCredentialResponse, demand: RouteDemand): Headers {
+  const withdrawn = demand.credential === "none" ? [] : credentialHeaders(demand.credentialHeader);
+  return { ...principalHeaders(said), ...Object.fromEntries(withdrawn.map((name) => [name, ""])) };
+}
+
 function answerTo(said: VerifyCredentialResponse, demand: RouteDemand, nowMs: number): GatewayAnswer {
   const code = nameOf(Code, said.code);
   const keyId = said.key?.id;
   const toClient = limitHeaders(said, nowMs);
-  if (said.valid) {
-    // The service needs no credential any more.
-    const withdrawn = credentialHeaders(demand.credentialHeader).map((name) => [name, ""]);
-    return {
-      ...{ status: 200, code, keyId, toClient },
-      toService: { ...principalHeaders(said), ...Object.fromEntries(withdrawn) },
-    };
-  }
+  if (said.valid) return { status: 200, code, keyId, toClient, toService: headersToService(said, demand) };
   if (said.code === Code.RATE_LIMITED) return { status: 429, code, keyId, toClient };
   if (!forbidding.has(said.code)) return { ...challenge(401, code, 'Bearer error="invalid_token"'), keyId };
   const scope = demand.scopes.length > 0 ? `, scope="${demand.scopes.join(" ")}"` : "";
