@@ -22,6 +22,7 @@ import { createRequestHandler, probeEndpoints } from "./http/plain-endpoints.ts"
 import { keySetStream } from "./key-set-stream.ts";
 import { AnswerSealer } from "./keyring/answer-sealer.ts";
 import { loadCheckpointKeys } from "./keyring/checkpoint-keys.ts";
+import { FeedKeyRing } from "./keyring/feed-keys.ts";
 import { Keyring } from "./keyring/keyring.ts";
 import { createMasterKeyFile, loadMasterKeys } from "./keyring/master-key.ts";
 import { PepperRing } from "./keyring/pepper-ring.ts";
@@ -152,9 +153,13 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const reloads = metrics.counts("ichor.config.reloads");
     const onRun = (what: string, outcome: string) => void runs(what, outcome).value++;
     const drain = readiness.drainSignal;
-    const stream = keySetStream({ store, tail, keyring, now, random, drain, periodic, onRun, log });
+    const secrets = { store, masterKeys, now, schedule, followed: tail, log };
+    const feedKeys = new FeedKeyRing(secrets);
+    const { issuer } = deps;
+    const stream = keySetStream({ store, tail, keyring, feedKeys, issuer, now, random, drain, periodic, onRun, log });
     await tail.start();
-    const peppers = await PepperRing.load({ store, masterKeys, now, schedule, followed: tail, log });
+    await feedKeys.load();
+    const peppers = await PepperRing.load(secrets);
     const instanceId = Buffer.from(random(8)).toString("hex");
     const wakeUps = openWakeUps(wakeWaysOf(config, family), { store, tail, ledger: stream.ledger, instanceId, log });
 
@@ -269,6 +274,7 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
       async close() {
         metrics.close();
         peppers.close();
+        feedKeys.close();
         await periodicWork.stop();
         await stream.stop();
         await use.stop();

@@ -4,11 +4,13 @@ import { keyDigest } from "./core/change-chain.ts";
 import { newId } from "./core/ids.ts";
 import { defaultTenantSettings, defaultTenantSlug, type Tenant } from "./core/tenant.ts";
 import { replaceFileDurably } from "./durable-file.ts";
-import { checkpointKeyMade, newCheckpointKey } from "./keyring/checkpoint-keys.ts";
+import { checkpointKey } from "./keyring/checkpoint-keys.ts";
+import { feedKey } from "./keyring/feed-keys.ts";
 import { createMacaroonMaster } from "./keyring/macaroon-masters.ts";
 import type { MasterKeys } from "./keyring/master-key.ts";
 import { createPepper, pepperPurpose } from "./keyring/peppers.ts";
 import { firstSigningKeys, insertSigningKeys } from "./keyring/signing-keys.ts";
+import { newSigner } from "./keyring/signing-secret.ts";
 import { newRootKey, writeRootKey } from "./root-key.ts";
 import type { StoreDeps } from "./store/deps.ts";
 import type { SealedSecret, Store } from "./store/port.ts";
@@ -26,8 +28,9 @@ export interface BootstrapDeps extends StoreDeps {
 
 /**
  * The first start on an empty store: makes tenant `default` with its signing keys, the first pepper and macaroon
- * master, the key of audit checkpoints, and one root credential, in one transaction, so that of processes that start together one does it. The credential is written to `root.key` before the
- * commit, durably: there is no committed root that nobody holds. On a store that was started before it changes nothing.
+ * master, the keys of audit checkpoints and of feeds, and one root credential, in one transaction, so that of processes
+ * that start together one does it. The credential is written to `root.key` before the commit, durably: there is no
+ * committed root that nobody holds. On a store that was started before it changes nothing.
  *
  * Throws StoreStartError if `root.key` can't be written, or if the store's secrets are sealed under master keys none of
  * which is loaded: going on would refuse every key.
@@ -62,15 +65,18 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
   const { pepper, row } = createPepper(masterKeys, nowMs, random);
   const root = newRootKey(tenant, pepper, nowMs, random);
   const master = createMacaroonMaster(masterKeys, nowMs, random);
-  const checkpointKey = newCheckpointKey(masterKeys, nowMs, random);
-  const signingKeys = await firstSigningKeys({ masterKeys, random, now: clock.now }, tenant);
+  const sealing = { masterKeys, random, now: clock.now };
+  const forCheckpoints = newSigner(sealing, checkpointKey, () => ({}));
+  const forFeeds = newSigner(sealing, feedKey, () => ({ activateTimeMs: nowMs }));
+  const signingKeys = await firstSigningKeys(sealing, tenant);
   const { result: made } = await store.mutate(async (tx, revision) => {
     if ((await tx.getTenantBySlug(defaultTenantSlug)) !== undefined) return { result: false, unchanged: true };
     const key: ApiKey = { ...root.key, revision };
     await tx.insertTenant(tenant);
     await tx.insertSealedSecret(row);
     await tx.insertSealedSecret(master);
-    await tx.insertSealedSecret(checkpointKey.row);
+    await tx.insertSealedSecret(forCheckpoints.row);
+    await tx.insertSealedSecret(forFeeds.row);
     await insertSigningKeys(tx, signingKeys);
     await tx.insertKey(key);
     // Last, under the lock of the head row: what another process made in the meantime isn't replaced. Should the commit
@@ -91,7 +97,8 @@ async function firstStart({ store, masterKeys, dataDir, clock, random, log }: Bo
   });
   if (!made) return;
   log.info({ keyId: root.key.id, file: rootKeyFile }, "first start: the root credential was written");
-  log.info({ kid: checkpointKey.key.kid }, checkpointKeyMade);
+  log.info({ kid: forCheckpoints.key.kid }, checkpointKey.made);
+  log.info({ kid: forFeeds.key.kid }, feedKey.made);
 }
 
 function idsOf(secrets: readonly SealedSecret[]): string {

@@ -9,6 +9,7 @@ import type { Tail } from "./changes/tail.ts";
 import { tendChanges } from "./changes/tend-changes.ts";
 import type { TenantId } from "./core/ids.ts";
 import { KeySetHub } from "./derivation/key-set-hub.ts";
+import type { FeedKeys } from "./keyring/feed-keys.ts";
 import type { Keyring } from "./keyring/keyring.ts";
 import type { Store } from "./store/port.ts";
 
@@ -16,6 +17,9 @@ export interface KeySetStreamDeps {
   readonly store: Store;
   readonly tail: Tail;
   readonly keyring: Keyring;
+  readonly feedKeys: FeedKeys;
+  /** Base URL of the issuer. */
+  readonly issuer: () => string;
   /** Ms since the epoch. */
   readonly now: () => number;
   /** Random bytes of a cryptographic source. */
@@ -48,6 +52,8 @@ export function keySetStream({
   store,
   tail,
   keyring,
+  feedKeys,
+  issuer,
   now,
   random,
   drain,
@@ -69,6 +75,8 @@ export function keySetStream({
     feeds,
     tail,
     keyring,
+    feedKeys,
+    issuer,
     now,
     jitter: () => randomInt(2 ** 32) / 2 ** 32,
     schedule,

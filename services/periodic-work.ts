@@ -3,6 +3,7 @@ import { tendExpiry } from "./changes/tend-expiry.ts";
 import type { Keyring } from "./keyring/keyring.ts";
 import type { MasterKeys } from "./keyring/master-key.ts";
 import { tendCheckpoints } from "./keyring/tend-checkpoints.ts";
+import { tendFeedKeys } from "./keyring/tend-feed-keys.ts";
 import { tendKeys } from "./keyring/tend-keys.ts";
 import { purgeDeadKeys, purgeIntervalMs } from "./mutation/purge-dead-keys.ts";
 import type { Store } from "./store/port.ts";
@@ -42,6 +43,7 @@ export function startPeriodicWork(deps: PeriodicWorkDeps): Periodic {
       while (goOn() && (await store.tendIdempotencyRecords(now(), recordsOfStep)) > 0);
     }),
     start("expiry events", tendIntervalMs, (goOn) => tendExpiry({ store, leadsMs: expiryLeadsMs, now }, goOn)),
+    start("feed keys", tendIntervalMs, () => tendFeedKeys({ store, masterKeys, random, now, log })),
     start("audit checkpoints", tendIntervalMs, () => tendCheckpoints({ store, masterKeys, random, now, log })),
   ];
   return {

@@ -72,7 +72,7 @@ export async function makeRootCredential(
   const tenant = await store.getTenantBySlug(defaultTenantSlug);
   if (tenant === undefined)
     throw new StoreStartError("the store was never started: its first start makes a root credential");
-  const { peppers } = await loadPeppers(store, masterKeys, now());
+  const { secrets: peppers } = await loadPeppers(store, masterKeys, now());
   const root = newRootKey(tenant, peppers.current(), now(), random);
   await store.mutate(async (tx, revision) => {
     const key = { ...root.key, revision };

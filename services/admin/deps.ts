@@ -1,8 +1,8 @@
 import type { Applied } from "../changes/await-applied.ts";
 import type { SubscriptionLedger } from "../changes/subscription-ledger.ts";
 import type { TenantId } from "../core/ids.ts";
-import type { CheckpointKeys } from "../keyring/checkpoint-keys.ts";
 import type { Keyring } from "../keyring/keyring.ts";
+import type { SigningSecrets } from "../keyring/signing-secret.ts";
 import type { RotationDeps } from "../mutation/rotation.ts";
 import type { MutationDeps } from "../mutation/run-once.ts";
 import type { Freshness } from "../verification/records.ts";
@@ -21,7 +21,7 @@ export interface AdminDeps extends MutationDeps, RotationDeps {
   /** Where the store's log stands, as this process knows. */
   readonly freshness: Freshness;
   /** The keys that checkpoints of the audit trail were signed by. */
-  readonly checkpointKeys: () => Promise<CheckpointKeys>;
+  readonly checkpointKeys: () => Promise<SigningSecrets>;
   /** What streams of events read. */
   readonly events: EventSource;
   /** Waits until a change is applied everywhere in a tenant; see changes/await-applied.ts. */

@@ -1,7 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
-import { Follower, type Identity } from "../verifier/follower.ts";
+import type { Identity } from "../verifier/feed-trust.ts";
+import { Follower } from "../verifier/follower.ts";
 import type { VerifierEvent } from "../verifier/options.ts";
 import { FeedReplica } from "../verifier/replica.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";

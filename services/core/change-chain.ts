@@ -126,6 +126,7 @@ const secretEvents: Readonly<Record<SecretEvent, true>> = {
   pepper_retired: true,
   macaroon_master_added: true,
   checkpoint_key_added: true,
+  feed_key_changed: true,
 };
 const signingKeyEvents: Readonly<Record<SigningKeyEvent, true>> = {
   created: true,

@@ -57,7 +57,12 @@ export type KeyEvent =
 /** `tokens_revoked`: those issued before a time ended. */
 export type TenantEvent = "created" | "changed" | "disabled" | "enabled" | "tokens_revoked";
 
-export type SecretEvent = "pepper_added" | "pepper_retired" | "macaroon_master_added" | "checkpoint_key_added";
+export type SecretEvent =
+  | "pepper_added"
+  | "pepper_retired"
+  | "macaroon_master_added"
+  | "checkpoint_key_added"
+  | "feed_key_changed";
 
 export type SigningKeyEvent = "created" | "rotated" | "compromised" | "removed";
 

@@ -1,28 +1,40 @@
+import { contentHashOf } from "../core/key-set/content-hash.ts";
 import type { Feed, FeedEvent, Position } from "../core/key-set/feed.ts";
+import type { FeedSignature, FeedStatement } from "../core/key-set/feed-statement.ts";
 import type { KeySetDelta } from "../core/key-set/key-set-delta.ts";
 import type { Frame } from "../rpc/frame.ts";
 import { type Channel, eventFrame, type Follower } from "../subscribers/event-frame.ts";
 import { keySetItemsToProto } from "../wire/key-set.ts";
-import { snapshotEvents, type WatchEventInit } from "../wire/key-set-snapshot.ts";
+import { snapshotEvents } from "../wire/key-set-snapshot.ts";
 import { toTimestamp } from "../wire/time.ts";
-import { SharedSequence } from "./shared-sequence.ts";
+import { SnapshotFrames, SnapshotParts } from "./snapshot-frames.ts";
 
-/** A feed on the wire: each of its events is encoded once, whoever gets it. */
+/** Frames for who comes back that are kept for others who come from the same place, at most. */
+const keptFramesMax = 64;
+
+/** Signs for the issuer and tenant of a feed. */
+export type SignEvent = (statement: Omit<FeedStatement, "issuer" | "tenantId">) => FeedSignature | undefined;
+
+/** A feed on the wire: each of its events is encoded and signed once, whoever gets it. */
 export class FeedChannel<F extends Feed = Feed> implements Channel {
   readonly name: string;
   readonly feed: F;
   /** How many streams need it. */
   holds = 0;
   readonly #asOfMs: () => number;
+  readonly #sign: SignEvent;
   readonly #followers = new Set<Follower>();
   readonly #stop: () => void;
-  #snapshotItems: SharedSequence<Frame> | undefined;
+  #parts: SnapshotParts | undefined;
+  /** Made for who comes to the feed where it stands; by what they are, and as of when. */
+  readonly #kept = new Map<string, Iterable<Frame>>();
 
   /** @param asOfMs when the last read of the log began that found no gap */
-  constructor(name: string, feed: F, asOfMs: () => number) {
+  constructor(name: string, feed: F, asOfMs: () => number, sign: SignEvent) {
     this.name = name;
     this.feed = feed;
     this.#asOfMs = asOfMs;
+    this.#sign = sign;
     this.#stop = feed.follow((event) => this.#tell(event));
   }
 
@@ -42,15 +54,9 @@ export class FeedChannel<F extends Feed = Feed> implements Channel {
   heartbeat(to: Position, ackWanted: boolean): void {
     const from = this.feed.position;
     this.feed.advance(to);
-    const frame = this.heartbeatFrame(from, ackWanted);
+    this.#kept.clear();
+    const frame = this.#heartbeatFrame(from, ackWanted);
     for (const follower of this.#followers) follower.send(frame);
-  }
-
-  heartbeatFrame(from: Position, ackWanted: boolean): Frame {
-    return eventFrame({
-      case: "heartbeat",
-      value: { ...this.#freshness(from), digest: this.feed.state.digest, ackWanted },
-    });
   }
 
   /**
@@ -58,18 +64,29 @@ export class FeedChannel<F extends Feed = Feed> implements Channel {
    * changes.
    */
   snapshot(): Iterable<Frame> {
-    const { begin, items, end } = snapshotEvents(this.name, this.feed.state, this.feed.position, this.#asOfMs());
-    this.#snapshotItems ??= new SharedSequence(framesOf(items()));
-    return framesAround(eventFrame(begin), this.#snapshotItems, eventFrame(end));
+    return this.#keep("snapshot", (asOfMs) => {
+      const { name: feed } = this;
+      const { state, position } = this.feed;
+      const { digest } = state;
+      const { begin, parts, end } = snapshotEvents(feed, state, position, asOfMs);
+      this.#parts ??= new SnapshotParts(feed, parts());
+      const sign = (contentHash: Uint8Array) =>
+        this.#sign({ ...position, kind: "snapshot", feed, prevRevision: 0n, digest, asOfMs, contentHash });
+      return new SnapshotFrames(eventFrame(begin), this.#parts, (content) => eventFrame(end, sign(content)));
+    });
   }
 
-  /** What changed from a position of a follower's up to where the feed stands. */
-  catchUp(from: Position, delta: KeySetDelta): Frame {
-    return this.#deltaFrame(from, delta, this.feed.state.digest);
+  /** What changed from a position of a follower's up to where the feed stands, and how fresh that is. */
+  catchUp(from: Position, delta: KeySetDelta): Iterable<Frame> {
+    return this.#keep(`${from.revision} ${Buffer.from(from.hash).toString("hex")}`, () => [
+      this.#deltaFrame(from, delta, this.feed.state.digest),
+      this.#heartbeatFrame(this.feed.position, false),
+    ]);
   }
 
   #tell(event: FeedEvent): void {
-    this.#snapshotItems = undefined;
+    this.#parts = undefined;
+    this.#kept.clear();
     if (event.kind === "reset") {
       for (const follower of [...this.#followers]) follower.reset();
       return;
@@ -78,23 +95,31 @@ export class FeedChannel<F extends Feed = Feed> implements Channel {
     for (const follower of this.#followers) follower.send(frame);
   }
 
+  #heartbeatFrame(from: Position, ackWanted: boolean): Frame {
+    const { value, signed } = this.#signed("heartbeat", from, this.feed.state.digest);
+    return eventFrame({ case: "heartbeat", value: { ...value, ackWanted } }, signed);
+  }
+
   #deltaFrame(from: Position, delta: KeySetDelta, digest: Uint8Array): Frame {
-    const items = keySetItemsToProto(delta);
-    return eventFrame({ case: "delta", value: { ...this.#freshness(from), digest, items } });
+    const { value, signed } = this.#signed("delta", from, digest, delta);
+    return eventFrame({ case: "delta", value: { ...value, items: keySetItemsToProto(delta) } }, signed);
   }
 
-  #freshness(from: Position) {
-    const { revision, hash } = this.feed.position;
-    return { feed: this.name, prevRevision: from.revision, revision, hash, asOf: toTimestamp(this.#asOfMs()) };
+  /** Where the feed stands and came from, as it is told, and the signature of that. */
+  #signed(kind: "delta" | "heartbeat", from: Position, digest: Uint8Array, delta?: KeySetDelta) {
+    const { revision, hash, storeEpoch } = this.feed.position;
+    const asOfMs = this.#asOfMs();
+    const told = { feed: this.name, prevRevision: from.revision, revision, hash, digest };
+    const signed = this.#sign({ ...told, kind, storeEpoch, asOfMs, contentHash: contentHashOf(delta) });
+    return { value: { ...told, asOf: toTimestamp(asOfMs) }, signed };
   }
-}
 
-function* framesOf(events: Iterable<WatchEventInit>): Generator<Frame> {
-  for (const event of events) yield eventFrame(event);
-}
-
-function* framesAround(begin: Frame, items: Iterable<Frame>, end: Frame): Generator<Frame> {
-  yield begin;
-  yield* items;
-  yield end;
+  /** Gives what was made for another who came to the same place at the same moment. */
+  #keep(what: string, make: (asOfMs: number) => Iterable<Frame>): Iterable<Frame> {
+    const asOfMs = this.#asOfMs();
+    const name = `${asOfMs} ${what}`;
+    const kept = this.#kept.get(name) ?? make(asOfMs);
+    if (this.#kept.size < keptFramesMax) this.#kept.set(name, kept);
+    return kept;
+  }
 }

@@ -4,16 +4,20 @@ import type { Tail, TailEvent } from "../changes/tail.ts";
 import { mayEndCaller } from "../core/caller-end.ts";
 import { IchorError } from "../core/errors.ts";
 import type { TenantId } from "../core/ids.ts";
-import type { Position } from "../core/key-set/feed.ts";
+import type { Feed, Position } from "../core/key-set/feed.ts";
+import { feedStatementBytes } from "../core/key-set/feed-statement.ts";
+import { issuerOf, type Tenant } from "../core/tenant.ts";
+import type { FeedKeys } from "../keyring/feed-keys.ts";
 import type { Keyring } from "../keyring/keyring.ts";
+import type { Frame } from "../rpc/frame.ts";
 import { eventFrame } from "../subscribers/event-frame.ts";
 import { OpenStreams } from "../subscribers/open-streams.ts";
 import { StreamTally } from "../subscribers/stream-tally.ts";
 import type { Subscriber } from "../subscribers/subscriber.ts";
 import type { WatchOrder } from "../subscribers/watch-key-set.ts";
-import { audienceFeed, publicFeed } from "../wire/key-set.ts";
+import { audienceFeed, feedKeysToProto, publicFeed } from "../wire/key-set.ts";
 import { AudienceFeed } from "./audience-feed.ts";
-import { FeedChannel } from "./feed-channel.ts";
+import { FeedChannel, type SignEvent } from "./feed-channel.ts";
 
 /** How long who resumes from a later revision waits until this server knows it, in ms. */
 export const aheadWaitMsMax = 1_000;
@@ -22,6 +26,9 @@ export interface HubDeps {
   readonly feeds: KeySetFeeds;
   readonly tail: Pick<Tail, "position" | "asOfMs" | "subscribe" | "reached" | "revision">;
   readonly keyring: Pick<Keyring, "forTenant">;
+  readonly feedKeys: FeedKeys;
+  /** Base URL of the issuer. */
+  readonly issuer: () => string;
   /** Ms since the epoch. */
   readonly now: () => number;
   /** From 0 to below 1. */
@@ -51,12 +58,16 @@ export class KeySetHub {
   >();
   readonly #streams: OpenStreams;
   readonly tally = new StreamTally();
+  #toldKeys: { readonly keys: FeedKeys["told"]; readonly frame: Frame } | undefined;
 
   constructor(deps: HubDeps) {
     this.#deps = deps;
     deps.tail.subscribe((event) => this.#take(event));
     const { drain, jitter, schedule } = deps;
     this.#streams = new OpenStreams({ drain, jitter, schedule, onBeat: () => this.heartbeat() });
+    deps.feedKeys.onChanged(() => {
+      for (const subscriber of this.#streams.all) subscriber.send(this.#feedKeysFrame());
+    });
   }
 
   get subscribers(): ReadonlySet<Subscriber> {
@@ -66,9 +77,11 @@ export class KeySetHub {
   /** Brings a stream up to date, from after `subscribed`, and has it follow until it ends. */
   async begin(subscriber: Subscriber, order: WatchOrder): Promise<void> {
     this.#streams.add(subscriber);
-    await this.#joinPublic(subscriber, await this.#publicChannel(order.tenantId, subscriber), order.resume);
+    subscriber.send(this.#feedKeysFrame());
+    const channel = await this.#publicChannel(order.tenantId, subscriber);
+    await this.#joinPublic(subscriber, channel, order.resume);
     for (const audience of order.audiences) {
-      await this.#joinAnew(subscriber, await this.#audienceChannel(order.tenantId, audience, subscriber));
+      await this.#joinAnew(subscriber, await this.#audienceChannel(channel.feed.tenant, audience, subscriber));
     }
   }
 
@@ -116,8 +129,7 @@ export class KeySetHub {
     await feeds.join(channel.feed, resume, (replay) => {
       replayed = replay;
       if (!("delta" in replay)) return;
-      subscriber.send(channel.catchUp(resume, replay.delta));
-      subscriber.send(channel.heartbeatFrame(channel.feed.position, false));
+      for (const frame of channel.catchUp(resume, replay.delta)) subscriber.send(frame);
       subscriber.follow(channel);
     });
     if ("delta" in replayed) return;
@@ -164,30 +176,41 @@ export class KeySetHub {
     return this.#deps.feeds.open(tenantId, (feed) => {
       if (feed === undefined) throw new IchorError("TENANT_NOT_FOUND", "no such tenant");
       const known = this.#public.get(tenantId);
-      const channel = known?.feed === feed ? known : new FeedChannel(publicFeed, feed, () => this.#deps.tail.asOfMs);
+      const channel = known?.feed === feed ? known : this.#channelOf(publicFeed, feed, feed.tenant);
       this.#public.set(tenantId, channel);
       this.#hold(channel, subscriber);
       return channel;
     });
   }
 
-  async #audienceChannel(
-    tenantId: TenantId,
-    audience: string,
-    subscriber: Subscriber,
-  ): Promise<FeedChannel<AudienceFeed>> {
-    const key = `${tenantId} ${audience}`;
+  async #audienceChannel(tenant: Tenant, audience: string, subscriber: Subscriber): Promise<FeedChannel<AudienceFeed>> {
+    const key = `${tenant.id} ${audience}`;
     let known = this.#audiences.get(key);
     if (known === undefined) {
       const { keyring, now, log, tail } = this.#deps;
-      const feed = new AudienceFeed({ keyring, now, log, position: () => tail.position }, tenantId, audience);
-      known = { channel: new FeedChannel(audienceFeed(audience), feed, () => tail.asOfMs), loaded: feed.load() };
+      const feed = new AudienceFeed({ keyring, now, log, position: () => tail.position }, tenant.id, audience);
+      known = { channel: this.#channelOf(audienceFeed(audience), feed, tenant), loaded: feed.load() };
       this.#audiences.set(key, known);
       known.loaded.catch(() => this.#audiences.delete(key));
     }
     this.#hold(known.channel, subscriber);
     await known.loaded;
     return known.channel;
+  }
+
+  #channelOf<F extends Feed>(name: string, feed: F, tenant: Tenant): FeedChannel<F> {
+    const { tail, feedKeys, issuer } = this.#deps;
+    const sign: SignEvent = (told) =>
+      feedKeys.sign(feedStatementBytes({ ...told, issuer: issuerOf(issuer(), tenant), tenantId: tenant.id }));
+    return new FeedChannel(name, feed, () => tail.asOfMs, sign);
+  }
+
+  #feedKeysFrame(): Frame {
+    const { told } = this.#deps.feedKeys;
+    if (this.#toldKeys?.keys !== told) {
+      this.#toldKeys = { keys: told, frame: eventFrame({ case: "feedKeys", value: feedKeysToProto(told) }) };
+    }
+    return this.#toldKeys.frame;
   }
 
   #take(event: TailEvent): void {

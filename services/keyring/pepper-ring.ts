@@ -1,30 +1,17 @@
-import type { ChangeRow } from "../core/change.ts";
 import type { Pepper, Peppers } from "../core/digest.ts";
 import type { StoreReads } from "../store/port.ts";
-import type { Followed } from "./followed-cache.ts";
+import { FollowedSecrets, type FollowedSecretsDeps } from "./followed-secrets.ts";
 import type { MasterKeys } from "./master-key.ts";
 import { LoadedPeppers, loadPeppers } from "./peppers.ts";
 
-/** Time to the next try when the peppers could not be read, in ms. */
-const retryMs = 1_000;
 /** From this age of the change log on, a pepper may have been added that isn't known here, in ms. */
 const stalenessMsMax = 5_000;
 
-/** What the tail tells, as far as it matters here. */
-export type LogEvent =
-  | { readonly kind: "change"; readonly row: Pick<ChangeRow, "change"> }
-  | { readonly kind: "reset" };
-
-export interface PepperRingDeps {
+export interface PepperRingDeps extends Omit<FollowedSecretsDeps, "what"> {
   readonly store: Pick<StoreReads, "listSealedSecrets">;
   readonly masterKeys: MasterKeys;
   /** Ms since the epoch. */
   readonly now: () => number;
-  /** Calls back once after so many ms and gives what cancels that. */
-  readonly schedule: (callback: () => void, delayMs: number) => () => void;
-  /** The tail of the change log. */
-  readonly followed: Followed & { subscribe(listener: (event: LogEvent) => void): unknown };
-  readonly log: { error(fields: object, message: string): void };
 }
 
 /**
@@ -32,19 +19,13 @@ export interface PepperRingDeps {
  * all of them says that some aren't loaded, so that nobody takes a key for unknown that is bound to one of these.
  */
 export class PepperRing implements Peppers {
-  readonly #deps: PepperRingDeps;
-  #peppers = new LoadedPeppers([]);
-  #uncertain = false;
-  #reading: Promise<void> | undefined;
-  #again = false;
-  #cancelTimer = () => {};
-  #closed = false;
+  readonly #followed: PepperRingDeps["followed"];
+  readonly #peppers: FollowedSecrets<LoadedPeppers>;
 
   private constructor(deps: PepperRingDeps) {
-    this.#deps = deps;
-    deps.followed.subscribe((event) => {
-      if (event.kind === "reset" || event.row.change.kind === "secret") this.#read();
-    });
+    const { store, masterKeys, now, followed } = deps;
+    this.#followed = followed;
+    this.#peppers = new FollowedSecrets({ ...deps, what: "the peppers" }, () => loadPeppers(store, masterKeys, now()));
   }
 
   /**
@@ -53,65 +34,34 @@ export class PepperRing implements Peppers {
    */
   static async load(deps: PepperRingDeps): Promise<PepperRing> {
     const ring = new PepperRing(deps);
-    await ring.#alone(ring.#take());
+    await ring.#peppers.load();
     return ring;
   }
 
   current(): Pepper {
-    return this.#peppers.current();
+    return this.#loaded.current();
   }
 
   get(id: string): Pepper | undefined {
-    return this.#peppers.get(id);
+    return this.#loaded.get(id);
   }
 
   live(): readonly Pepper[] {
-    return this.#peppers.live();
+    return this.#loaded.live();
   }
 
   someSealed(): boolean {
-    return this.#uncertain || this.#peppers.someSealed() || this.#deps.followed.ageMs() >= stalenessMsMax;
+    return this.#peppers.uncertain || this.#loaded.someSealed() || this.#followed.ageMs() >= stalenessMsMax;
   }
 
   /** Ends what it would do later. */
   close(): void {
-    this.#closed = true;
-    this.#cancelTimer();
+    this.#peppers.close();
   }
 
-  /** Reads them again, and once more if that is asked for while it reads. Until a failed read is made good, nothing is sure. */
-  #read(): void {
-    if (this.#reading !== undefined) {
-      this.#again = true;
-      return;
-    }
-    const taken = this.#take().catch((err: unknown) => {
-      this.#deps.log.error({ err }, "the peppers could not be read; it is tried again");
-      this.#uncertain = true;
-      this.#readIn(retryMs);
-    });
-    void this.#alone(taken);
-  }
-
-  async #take(): Promise<void> {
-    this.#cancelTimer();
-    const { store, masterKeys, now } = this.#deps;
-    const { peppers, changesInMs } = await loadPeppers(store, masterKeys, now());
-    this.#peppers = peppers;
-    this.#uncertain = false;
-    if (changesInMs !== undefined) this.#readIn(changesInMs);
-  }
-
-  async #alone(reading: Promise<void>): Promise<void> {
-    this.#reading = reading;
-    await reading;
-    this.#reading = undefined;
-    if (!this.#again) return;
-    this.#again = false;
-    this.#read();
-  }
-
-  #readIn(delayMs: number): void {
-    if (!this.#closed) this.#cancelTimer = this.#deps.schedule(() => this.#read(), delayMs);
+  get #loaded(): LoadedPeppers {
+    return this.#peppers.secrets ?? noPeppers;
   }
 }
+
+const noPeppers = new LoadedPeppers([]);

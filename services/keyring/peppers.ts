@@ -2,6 +2,7 @@ import { currentPepper, pepperLeadMs } from "../core/current-pepper.ts";
 import type { Pepper, Peppers } from "../core/digest.ts";
 import { IchorError } from "../core/errors.ts";
 import type { SealedSecret, StoreReads } from "../store/port.ts";
+import type { SecretsRead } from "./followed-secrets.ts";
 import { loadSecrets } from "./loaded-secrets.ts";
 import type { MasterKeys } from "./master-key.ts";
 import { sealSecret } from "./sealed-secret.ts";
@@ -51,17 +52,14 @@ export async function loadPeppers(
   store: Pick<StoreReads, "listSealedSecrets">,
   masterKeys: MasterKeys,
   nowMs: number,
-): Promise<{
-  readonly peppers: LoadedPeppers;
-  /** In how many ms another one becomes current; undefined: none is about to. */
-  readonly changesInMs: number | undefined;
-}> {
+): Promise<SecretsRead<LoadedPeppers>> {
   const { opened, sealed } = await loadSecrets(store, masterKeys, pepperPurpose);
   const current = currentPepper(opened, nowMs);
   const leads = opened.map(({ createTimeMs }) => createTimeMs + pepperLeadMs - nowMs).filter((ms) => ms > 0);
   const currentFirst = opened.filter((pepper) => pepper === current).concat(opened.filter((one) => one !== current));
   return {
-    peppers: new LoadedPeppers(currentFirst, sealed),
+    secrets: new LoadedPeppers(currentFirst, sealed),
+    // Until another one becomes current.
     changesInMs: opened.length > 1 && leads.length > 0 ? Math.min(...leads) : undefined,
   };
 }

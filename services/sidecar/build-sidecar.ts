@@ -173,6 +173,9 @@ function tell(event: VerifierEvent, log: ParentLog): void {
     case "resync":
       log.warn({ feed: event.feed, why: messageOf(event.error) }, "begins a feed anew");
       break;
+    case "refused":
+      log.error({ feed: event.feed, why: messageOf(event.error) }, "refuses what it was told");
+      break;
     case "snapshot_file_ignored":
       log.warn({ why: event.why }, "the snapshot file is ignored");
       break;

@@ -1,4 +1,5 @@
 import { WatchKeySetResponseSchema } from "../../gen/ichor/v1/key_set_pb.ts";
+import type { FeedSignature } from "../core/key-set/feed-statement.ts";
 import { Frame } from "../rpc/frame.ts";
 import type { WatchEventInit } from "../wire/key-set-snapshot.ts";
 
@@ -15,7 +16,7 @@ export interface Channel {
   remove(follower: Follower): void;
 }
 
-/** Encodes an event of the stream. */
-export function eventFrame(event: WatchEventInit): Frame {
-  return Frame.of(WatchKeySetResponseSchema, { event });
+/** Encodes an event of the stream, with its signature if it has one. */
+export function eventFrame(event: WatchEventInit, signed?: FeedSignature): Frame {
+  return Frame.of(WatchKeySetResponseSchema, { event, ...signed });
 }

@@ -2,8 +2,9 @@ import { type CallOptions, type Client, Code, ConnectError } from "@connectrpc/c
 import type { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import { ResyncReason, type WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
 import { nameOf } from "../wire/enums.ts";
-import { onStaleToProto, publicFeed } from "../wire/key-set.ts";
+import { feedKeysFromProto, onStaleToProto, publicFeed } from "../wire/key-set.ts";
 import { fromDuration, toDuration } from "../wire/time.ts";
+import { EventRefused, type FeedTrust, type Identity } from "./feed-trust.ts";
 import type { Settings } from "./options.ts";
 import { type FeedReplica, ResyncNeeded } from "./replica.ts";
 
@@ -28,18 +29,19 @@ export interface FollowerParts {
   readonly headers: Readonly<Record<string, string>>;
   /** Whose feeds are followed beside `public`. */
   readonly audiences: readonly string[];
-  /** Feeds by name; `public` among them. */
+  /** Feeds by name; `public` among them. They check by the same `trust`. */
   readonly feeds: ReadonlyMap<string, FeedReplica>;
+  /** Whose events are believed; absent: those of whoever is connected to. */
+  readonly trust?: FeedTrust | undefined;
   /** Told of each stream's beginning, before anything of it is applied. */
   readonly onSubscribed: (identity: Identity) => void;
   /** Told after each event that was applied. */
   readonly onApplied: (feed: FeedReplica, event: AppliedEvent) => void;
-}
-
-/** Whose key set is followed. */
-export interface Identity {
-  readonly tenantId: string;
-  readonly issuer: string;
+  /**
+   * Told of what feeds and their keys came as, in order, for who hands it on: keys of feeds, and each event once it is
+   * applied; of a snapshot, all events once it is complete. Before `onApplied`.
+   */
+  readonly onAccepted?: (response: WatchKeySetResponse) => void;
 }
 
 /** Keeps one stream of WatchKeySet open, applies what it tells, and begins again whenever it ends. */
@@ -57,6 +59,8 @@ export class Follower {
   #ackedMs = Number.NEGATIVE_INFINITY;
   #ackedRevision = -1n;
   #ackUnderWay = false;
+  /** Events of snapshots that aren't complete, for `onAccepted`. */
+  readonly #snapshots = new Map<FeedReplica, WatchKeySetResponse[]>();
 
   constructor(parts: FollowerParts) {
     this.#parts = parts;
@@ -119,7 +123,7 @@ export class Follower {
 
   /** One stream, to its end. */
   async #follow(closing: AbortSignal): Promise<void> {
-    const { settings, client, headers, feeds } = this.#parts;
+    const { settings, client, headers, feeds, trust, onAccepted } = this.#parts;
     const dead = new AbortController();
     const stop = () => dead.abort(closing.reason);
     closing.addEventListener("abort", stop, { once: true });
@@ -136,10 +140,14 @@ export class Follower {
     const options: CallOptions = { headers: { ...headers }, signal: dead.signal, timeoutMs: 0 };
     try {
       watch();
-      for await (const { event } of client.watchKeySet(this.#request(), options)) {
+      for await (const response of client.watchKeySet(this.#request(), options)) {
         watch();
+        const { event } = response;
         if (event.case === "subscribed") {
           this.#begin(event.value);
+        } else if (event.case === "feedKeys") {
+          this.#refusing("", () => trust?.take(feedKeysFromProto(event.value)));
+          onAccepted?.(response);
         } else if (event.case === "drain") {
           this.#retryAfterMs = event.value.retryAfter && fromDuration(event.value.retryAfter);
           return;
@@ -147,7 +155,7 @@ export class Follower {
           this.#beginAnew(event.value);
         } else if (event.case !== undefined) {
           const feed = feeds.get(event.value.feed);
-          if (feed !== undefined) await this.#take(feed, event);
+          if (feed !== undefined) await this.#take(feed, response);
         }
       }
       throw new ConnectError("the stream ended", Code.Unavailable);
@@ -175,6 +183,7 @@ export class Follower {
 
   #begin(subscribed: Extract<WatchKeySetResponse["event"], { case: "subscribed" }>["value"]): void {
     const { subscriptionId, heartbeatInterval, ackInterval, tenantId, issuer } = subscribed;
+    this.#refusing("", () => this.#parts.trust?.begin({ tenantId, issuer }));
     this.#subscriptionId = subscriptionId;
     this.#heartbeatMs = (heartbeatInterval && fromDuration(heartbeatInterval)) || heartbeatMsDefault;
     this.#ackMs = (ackInterval && fromDuration(ackInterval)) || ackMsDefault;
@@ -199,21 +208,58 @@ export class Follower {
     if (!snapshotFollows) throw error;
   }
 
-  async #take(feed: FeedReplica, event: WatchKeySetResponse["event"]): Promise<void> {
+  async #take(feed: FeedReplica, response: WatchKeySetResponse): Promise<void> {
+    const { event } = response;
     try {
-      await feed.take(event);
+      await feed.take(response);
     } catch (error) {
       if (error instanceof ResyncNeeded || error instanceof TypeError) {
         feed.forgetPosition();
         this.#parts.settings.onEvent({ kind: "resync", feed: feed.name, error });
       }
+      this.#tellRefusal(feed.name, error);
       throw error;
     }
+    this.#handOn(feed, response);
     if (event.case !== "delta" && event.case !== "heartbeat" && event.case !== "snapshotEnd") return;
     this.#attempts = 0;
     this.#lastError = undefined;
     this.#parts.onApplied(feed, event);
     this.#acknowledge(feed, event.case === "heartbeat" && event.value.ackWanted);
+  }
+
+  /** Events of a snapshot wait for its end, which vouches for them. */
+  #handOn(feed: FeedReplica, response: WatchKeySetResponse): void {
+    const { onAccepted } = this.#parts;
+    if (onAccepted === undefined) return;
+    switch (response.event.case) {
+      case "snapshotBegin":
+        this.#snapshots.set(feed, [response]);
+        break;
+      case "snapshotItems":
+        this.#snapshots.get(feed)?.push(response);
+        break;
+      case "snapshotEnd":
+        for (const part of this.#snapshots.get(feed) ?? []) onAccepted(part);
+        this.#snapshots.delete(feed);
+        onAccepted(response);
+        break;
+      default:
+        onAccepted(response);
+    }
+  }
+
+  #refusing(feed: string, check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.#tellRefusal(feed, error);
+      throw error;
+    }
+  }
+
+  #tellRefusal(feed: string, error: unknown): void {
+    if (error instanceof EventRefused) this.#parts.settings.onEvent({ kind: "refused", feed, error });
   }
 
   /** Says how far `public` was applied: when asked, and every 10 s. That it fails is no fault of what is known. */

@@ -16,13 +16,13 @@ export class Freshness {
     this.#clock = clock;
   }
 
-  /** Notes that all was known as of `asOfMs` by the server's clock. */
-  arrived(asOfMs: number): void {
+  /** Notes that all was known as of `asOfMs` by the server's clock. False: of a future that no skew explains, so that nothing can be said. */
+  arrived(asOfMs: number): boolean {
     const wallMs = this.#clock.now();
     const oldByMs = wallMs - asOfMs;
-    // Of a future that no skew explains: nothing can be said.
-    if (oldByMs < -clockSkewMsMax) return;
+    if (oldByMs < -clockSkewMsMax) return false;
     this.#arrival = { monotonicMs: this.#clock.monotonicMs(), wallMs, oldByMs: Math.max(0, oldByMs) };
+    return true;
   }
 
   /** Ms, by what both clocks say now; infinite if nothing arrived yet, or a clock jumped since. */

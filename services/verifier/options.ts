@@ -12,6 +12,8 @@ export type VerifierEvent =
   | { readonly kind: "connected"; readonly subscriptionId: string }
   | { readonly kind: "disconnected"; readonly error: unknown; readonly retryInMs: number }
   | { readonly kind: "resync"; readonly feed: string; readonly error: unknown }
+  /** Something isn't signed as `feedKeys` demands, or goes back in time: it isn't applied, and the stream ends. */
+  | { readonly kind: "refused"; readonly feed: string; readonly error: unknown }
   | { readonly kind: "applied"; readonly feed: string; readonly revision: bigint }
   | { readonly kind: "snapshot_file_ignored"; readonly why: string }
   | { readonly kind: "snapshot_file_failed"; readonly error: unknown };
@@ -51,6 +53,14 @@ export interface VerifierOptions {
   readonly maxStaleness?: number;
   /** What to do then; default `deny`. */
   readonly onStale?: OnStale;
+  /**
+   * Which feed keys are believed, by their thumbprints (RFC 7638, base64url), and the keys that they hand over to: then nobody
+   * between the origin and here can make or change an event. Needs `issuer`. `"learn"`: those that are told first, kept in
+   * `snapshotFile`; needs an `https` URL, and trusts it at the first time. Default: whoever is connected to is believed.
+   */
+  readonly feedKeys?: readonly string[] | "learn";
+  /** The issuer whose feeds are believed, as `https://keys.example`: tokens name it. */
+  readonly issuer?: string;
   /** How much the clocks of issuer and verifier may differ, in seconds, 0–60; default 30. */
   readonly leeway?: number;
   /** Where the key set is kept, sealed, for the next start; default nowhere. */
@@ -72,8 +82,9 @@ export interface VerifierOptions {
 }
 
 /** The options with their defaults. */
-export type Settings = Required<Omit<VerifierOptions, "url" | "transport" | "snapshotFile" | "keys">> &
-  Pick<VerifierOptions, "url" | "transport" | "snapshotFile" | "keys">;
+export type Settings = Required<Omit<VerifierOptions, Optional>> & Pick<VerifierOptions, Optional>;
+
+type Optional = "url" | "transport" | "snapshotFile" | "keys" | "feedKeys" | "issuer";
 
 /** Throws TypeError for options that make no sense. */
 export function checkOptions(settings: Settings): void {
@@ -86,4 +97,23 @@ export function checkOptions(settings: Settings): void {
     throw new TypeError('onStale must be "deny", "allow" or "online"');
   if (!(leeway >= 0 && leeway <= leewaySecondsMax)) throw new TypeError("leeway must be 0 to 60 seconds");
   if (!Number.isInteger(cachedTokensMax) || cachedTokensMax < 0) throw new TypeError("cachedTokensMax must be a count");
+  checkTrust(settings);
+}
+
+function checkTrust({ feedKeys, issuer, url = "", snapshotFile, onStale }: Settings): void {
+  if (feedKeys === undefined) {
+    if (issuer !== undefined) throw new TypeError("issuer needs feedKeys");
+    return;
+  }
+  // What the server answers there isn't signed.
+  if (onStale === "online") throw new TypeError('onStale "online" doesn\'t go with feedKeys');
+  if (feedKeys === "learn") {
+    if (!url.startsWith("https://")) throw new TypeError("to learn feedKeys url must begin with https://");
+    if (snapshotFile === undefined) throw new TypeError("to learn feedKeys give a snapshotFile to keep them in");
+    return;
+  }
+  if (feedKeys.length === 0) throw new TypeError("feedKeys is empty");
+  const bad = feedKeys.find((id) => !/^[A-Za-z0-9_-]{43}$/.test(id));
+  if (bad !== undefined) throw new TypeError(`not the thumbprint of a feed key: ${bad.slice(0, 64)}`);
+  if (issuer === undefined) throw new TypeError("feedKeys needs issuer");
 }

@@ -1,19 +1,25 @@
 import { randomInt } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
+import type { KeySetItems, WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
 import { applyInTurns } from "../core/key-set/apply-in-turns.ts";
+import { ContentHash, contentHashOf } from "../core/key-set/content-hash.ts";
 import type { Position } from "../core/key-set/feed.ts";
+import type { FeedSignature, FeedStatement } from "../core/key-set/feed-statement.ts";
 import { emptyDelta, type KeySetDelta } from "../core/key-set/key-set-delta.ts";
 import { KeySetState } from "../core/key-set/key-set-state.ts";
 import { keySetItemsFromProto } from "../wire/key-set.ts";
 import { fromTimestamp } from "../wire/time.ts";
 import type { VerifierClock } from "./clock.ts";
+import { EventRefused, type FeedTrust } from "./feed-trust.ts";
 import { Freshness } from "./freshness.ts";
 
 type WatchEvent = WatchKeySetResponse["event"];
+/** An event with what signs it, if something does. */
+export type SignedEvent = Pick<WatchKeySetResponse, "event"> & Partial<FeedSignature>;
 /** What an event of a feed tells of where it stands. */
 type Told = Extract<WatchEvent, { case: "delta" | "heartbeat" | "snapshotEnd" }>["value"];
 
+const none = new Uint8Array(0);
 /** Entries that room is made for before they have come, whatever the server promises. */
 const expectedEntriesMax = 4_000_000;
 
@@ -27,22 +33,31 @@ export class ServerBehind extends Error {
   override readonly name = "ServerBehind";
 }
 
+/** A snapshot that isn't complete. */
+interface Draft {
+  readonly state: KeySetState;
+  readonly storeEpoch: string;
+  readonly content: ContentHash;
+}
+
 /** One feed as it was told: its state, how far it is, and how fresh. */
 export class FeedReplica {
   readonly name: string;
   readonly freshness: Freshness;
+  readonly #trust: Pick<FeedTrust, "check"> | undefined;
   /** Counts changes of keys, so that what was derived from them can be dropped. */
   keysVersion = 0;
   #state = new KeySetState(0);
   #position: Position | undefined;
   #storeEpoch = "";
-  #draft: KeySetState | undefined;
-  #draftEpoch = "";
+  #draft: Draft | undefined;
   #resumable = false;
   #asOfMs = 0;
 
-  constructor(name: string, clock: VerifierClock) {
+  /** @param trust says which events are believed; absent: all are, for who told them */
+  constructor(name: string, clock: VerifierClock, trust?: Pick<FeedTrust, "check">) {
     this.name = name;
+    this.#trust = trust;
     this.freshness = new Freshness(clock);
   }
 
@@ -70,33 +85,33 @@ export class FeedReplica {
     this.#resumable = false;
   }
 
-  /** Takes an event of a snapshot, all at once: what a file brings back at the start. Throws as `take`. */
+  /** Takes an event of a snapshot, all at once: what a file brings back at the start, and vouches for. Throws as `take`. */
   takeNow(event: WatchEvent): void {
     if (event.case === "snapshotBegin") this.#begin(event.value);
     else if (event.case === "snapshotEnd") this.#complete(event.value);
     else if (event.case === "snapshotItems" && event.value.items) {
-      this.#draft?.apply(keySetItemsFromProto(event.value.items));
+      this.#draft?.state.apply(keySetItemsFromProto(event.value.items));
     }
   }
 
-  /** Takes an event of this feed; throws ResyncNeeded, ServerBehind. */
-  async take(event: WatchEvent): Promise<void> {
+  /** Takes an event of this feed; throws ResyncNeeded, ServerBehind, EventRefused. */
+  async take({ event, signature = none, feedKeyId = "" }: SignedEvent): Promise<void> {
+    const signed = { signature, feedKeyId };
     switch (event.case) {
       case "snapshotBegin":
         return this.#begin(event.value);
       case "snapshotItems":
-        if (this.#draft === undefined) throw new ResyncNeeded("items came without a snapshot");
-        return applyInTurns(
-          this.#draft,
-          event.value.items ? keySetItemsFromProto(event.value.items) : emptyDelta,
-          nextTurn,
-        );
+        return this.#addToDraft(itemsOf(event.value));
       case "snapshotEnd":
-        return this.#complete(event.value);
-      case "delta":
+        return this.#complete(event.value, signed);
+      case "delta": {
+        const delta = itemsOf(event.value);
+        this.#check("delta", signed, event.value, this.#storeEpoch, () => contentHashOf(delta));
         this.#requireNext(event.value);
-        return this.#change(event.value, event.value.items ? keySetItemsFromProto(event.value.items) : emptyDelta);
+        return this.#change(event.value, delta);
+      }
       case "heartbeat":
+        this.#check("heartbeat", signed, event.value, this.#storeEpoch, () => contentHashOf());
         this.#requireNext(event.value);
         return this.#moveTo(event.value);
     }
@@ -108,23 +123,30 @@ export class FeedReplica {
     revokedTokenCount,
     storeEpoch,
   }: Extract<WatchEvent, { case: "snapshotBegin" }>["value"]): void {
-    const known = this.#position;
-    if (known?.storeEpoch === storeEpoch && revision < known.revision) {
-      throw new ServerBehind(`the server stands at revision ${revision}, behind ${known.revision}`);
-    }
+    this.#requireNotBehind(storeEpoch, revision);
     const room = (count: bigint) => Math.min(Number(count), expectedEntriesMax);
-    this.#draftEpoch = storeEpoch;
-    this.#draft = new KeySetState(randomInt(2 ** 32), { marks: room(markCount), tokens: room(revokedTokenCount) });
+    const state = new KeySetState(randomInt(2 ** 32), { marks: room(markCount), tokens: room(revokedTokenCount) });
+    this.#draft = { state, storeEpoch, content: new ContentHash() };
   }
 
-  #complete(told: Told): void {
+  async #addToDraft(part: KeySetDelta): Promise<void> {
+    if (this.#draft === undefined) throw new ResyncNeeded("items came without a snapshot");
+    if (this.#trust !== undefined) this.#draft.content.add(part);
+    await applyInTurns(this.#draft.state, part, nextTurn);
+  }
+
+  #complete(told: Told, signed?: FeedSignature): void {
     const draft = this.#draft;
     this.#draft = undefined;
-    this.#storeEpoch = this.#draftEpoch;
-    if (draft === undefined || !sameBytes(draft.digest, told.digest)) {
-      throw new ResyncNeeded("the snapshot's digest is another one");
-    }
-    this.#state = draft;
+    if (draft === undefined) throw new ResyncNeeded("a snapshot ended that had not begun");
+    const { state, storeEpoch, content } = draft;
+    if (signed !== undefined) this.#check("snapshot", signed, told, storeEpoch, () => content.digest());
+    // What said where it begins wasn't signed.
+    this.#requireNotBehind(storeEpoch, told.revision);
+    if (!sameBytes(state.digest, told.digest)) throw new ResyncNeeded("the snapshot's digest is another one");
+    this.#state = state;
+    if (storeEpoch !== this.#storeEpoch) this.#asOfMs = 0;
+    this.#storeEpoch = storeEpoch;
     this.keysVersion++;
     this.#moveTo(told);
   }
@@ -133,6 +155,32 @@ export class FeedReplica {
     await applyInTurns(this.#state, delta, nextTurn);
     if (delta.signingKeys !== undefined || delta.audienceKeys !== undefined) this.keysVersion++;
     this.#moveTo(told);
+  }
+
+  /** Before anything of it is applied. */
+  #check(
+    kind: FeedStatement["kind"],
+    signed: FeedSignature,
+    told: Told,
+    storeEpoch: string,
+    contentHash: () => Uint8Array,
+  ): void {
+    if (this.#trust === undefined) return;
+    const { feed, revision, hash, digest } = told;
+    const asOfMs = (told.asOf && fromTimestamp(told.asOf)) ?? 0;
+    const place = { feed, storeEpoch, prevRevision: "prevRevision" in told ? told.prevRevision : 0n, revision };
+    this.#trust.check(signed, { kind, ...place, hash, digest, asOfMs, contentHash: contentHash() });
+    // Of a history that was left, whose revisions can't be compared.
+    if (this.#position && storeEpoch !== this.#storeEpoch && asOfMs <= this.#asOfMs) {
+      throw new EventRefused("the snapshot is of another history, and no newer than what is known");
+    }
+  }
+
+  #requireNotBehind(storeEpoch: string, revision: bigint): void {
+    const known = this.#position;
+    if (known?.storeEpoch === storeEpoch && revision < known.revision) {
+      throw new ServerBehind(`the server stands at revision ${revision}, behind ${known.revision}`);
+    }
   }
 
   #requireNext({ prevRevision, revision }: Extract<Told, { prevRevision: bigint }>): void {
@@ -153,10 +201,14 @@ export class FeedReplica {
     this.#position = { revision, hash, storeEpoch: this.#storeEpoch };
     this.#resumable = true;
     const asOfMs = asOf && fromTimestamp(asOf);
-    if (asOfMs === undefined) return;
-    this.#asOfMs = asOfMs;
-    this.freshness.arrived(asOfMs);
+    // What was known as of later, by another server, is known still.
+    if (asOfMs === undefined || asOfMs < this.#asOfMs) return;
+    if (this.freshness.arrived(asOfMs)) this.#asOfMs = asOfMs;
   }
+}
+
+function itemsOf({ items }: { readonly items?: KeySetItems | undefined }): KeySetDelta {
+  return items ? keySetItemsFromProto(items) : emptyDelta;
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -6,8 +6,7 @@ import { type WatchKeySetResponse, WatchKeySetResponseSchema } from "../../gen/i
 import { deriveKey } from "../core/derive-key.ts";
 import { exposedRights, groupAndOthers } from "../core/file-rights.ts";
 import { replaceFileDurably } from "../durable-file.ts";
-
-type WatchEvent = WatchKeySetResponse["event"];
+import type { WatchEventInit } from "../wire/key-set-snapshot.ts";
 
 const magic = Buffer.from("ichor key set 1\n");
 const nonceBytes = 12;
@@ -43,7 +42,7 @@ export class SnapshotFile {
   }
 
   /** Gives the events; undefined if there is no file. Throws SnapshotFileUnusable. */
-  read(): readonly WatchEvent[] | undefined {
+  read(): readonly WatchKeySetResponse[] | undefined {
     const stat = lstatSync(this.#path, { throwIfNoEntry: false });
     if (stat === undefined) return undefined;
     if (!stat.isFile()) throw new SnapshotFileUnusable("it is no regular file");
@@ -61,7 +60,7 @@ export class SnapshotFile {
     }
   }
 
-  #open(bytes: Buffer): readonly WatchEvent[] {
+  #open(bytes: Buffer): readonly WatchKeySetResponse[] {
     const start = magic.length + nonceBytes + tagBytes;
     if (bytes.length < start || !bytes.subarray(0, magic.length).equals(magic)) {
       throw new SnapshotFileUnusable("it is no key set, or of another version");
@@ -80,13 +79,13 @@ export class SnapshotFile {
 }
 
 /** Makes an event, as the file holds it. */
-export function fileEvent(event: NonNullable<Parameters<typeof create<typeof WatchKeySetResponseSchema>>[1]>["event"]) {
-  return create(WatchKeySetResponseSchema, { event: event as WatchEvent });
+export function fileEvent(event: WatchEventInit, feedKeyId = ""): WatchKeySetResponse {
+  return create(WatchKeySetResponseSchema, { event, feedKeyId });
 }
 
 /** Authentic by now, so that its lengths are ours. */
-function decodeAll(plain: Buffer): readonly WatchEvent[] {
-  const events: WatchEvent[] = [];
+function decodeAll(plain: Buffer): readonly WatchKeySetResponse[] {
+  const events: WatchKeySetResponse[] = [];
   for (let at = 0; at < plain.length; ) {
     let length = 0;
     let shift = 0;
@@ -94,7 +93,7 @@ function decodeAll(plain: Buffer): readonly WatchEvent[] {
       byte = plain.readUInt8(at++);
       length += (byte & 0x7f) * 2 ** shift;
     }
-    events.push(fromBinary(WatchKeySetResponseSchema, plain.subarray(at, at + length)).event);
+    events.push(fromBinary(WatchKeySetResponseSchema, plain.subarray(at, at + length)));
     at += length;
   }
   return events;

@@ -1,5 +1,6 @@
-import { snapshotEvents } from "../wire/key-set-snapshot.ts";
-import type { Identity } from "./follower.ts";
+import { feedKeysFromProto, feedKeysToProto } from "../wire/key-set.ts";
+import { itemsEvent, snapshotEvents } from "../wire/key-set-snapshot.ts";
+import { EventRefused, type FeedTrust, type Identity } from "./feed-trust.ts";
 import type { Settings } from "./options.ts";
 import type { FeedReplica } from "./replica.ts";
 import { fileEvent, SnapshotFile, SnapshotFileUnusable } from "./snapshot-file.ts";
@@ -12,18 +13,29 @@ export class SnapshotKeeper {
   readonly #settings: Settings;
   readonly #file: SnapshotFile;
   readonly #feeds: ReadonlyMap<string, FeedReplica>;
+  readonly #trust: FeedTrust | undefined;
   #writtenMs = Number.NEGATIVE_INFINITY;
 
-  private constructor(settings: Settings, file: SnapshotFile, feeds: ReadonlyMap<string, FeedReplica>) {
+  private constructor(
+    settings: Settings,
+    file: SnapshotFile,
+    feeds: ReadonlyMap<string, FeedReplica>,
+    trust: FeedTrust | undefined,
+  ) {
     this.#settings = settings;
     this.#file = file;
     this.#feeds = feeds;
+    this.#trust = trust;
   }
 
-  static of(settings: Settings, feeds: ReadonlyMap<string, FeedReplica>): SnapshotKeeper | undefined {
+  static of(
+    settings: Settings,
+    feeds: ReadonlyMap<string, FeedReplica>,
+    trust: FeedTrust | undefined,
+  ): SnapshotKeeper | undefined {
     const { snapshotFile, credential, url = "", audience } = settings;
     if (snapshotFile === undefined) return undefined;
-    return new SnapshotKeeper(settings, new SnapshotFile(snapshotFile, credential, url, audience), feeds);
+    return new SnapshotKeeper(settings, new SnapshotFile(snapshotFile, credential, url, audience), feeds, trust);
   }
 
   /** Applies what the file holds, and gives whose key set it is; undefined if there is none that can be used. */
@@ -32,16 +44,26 @@ export class SnapshotKeeper {
       const events = this.#file.read();
       if (events === undefined) return undefined;
       let identity: Identity | undefined;
-      for (const event of events) {
-        if (event.case === "subscribed") identity = event.value;
-        else if (event.case === "snapshotBegin" || event.case === "snapshotItems" || event.case === "snapshotEnd") {
+      let vouched = this.#trust === undefined;
+      for (const { event, feedKeyId } of events) {
+        if (event.case === "subscribed") {
+          identity = event.value;
+          this.#trust?.begin(identity);
+        } else if (event.case === "feedKeys") {
+          // Before anything is applied: of what was taken from whoever it came from, nothing is.
+          this.#trust?.take(feedKeysFromProto(event.value));
+          this.#trust?.accept(feedKeyId);
+          vouched = true;
+        } else if (event.case === "snapshotBegin" || event.case === "snapshotItems" || event.case === "snapshotEnd") {
+          if (!vouched) throw new EventRefused("it was signed by no key that is believed");
           this.#feeds.get(event.value.feed)?.takeNow(event);
         }
       }
       return identity;
     } catch (error) {
       if (!(error instanceof Error)) throw error;
-      const why = error instanceof SnapshotFileUnusable ? error.message : "it tells no whole key set";
+      const told = error instanceof SnapshotFileUnusable || error instanceof EventRefused;
+      const why = told ? error.message : "it tells no whole key set";
       this.#settings.onEvent({ kind: "snapshot_file_ignored", why });
       return undefined;
     }
@@ -64,11 +86,13 @@ export class SnapshotKeeper {
       const { tenantId, issuer } = identity;
       this.#file.write([
         fileEvent({ case: "subscribed", value: { tenantId, issuer } }),
+        fileEvent({ case: "feedKeys", value: feedKeysToProto(this.#trust?.known ?? []) }, this.#trust?.signedBy),
         ...feeds.flatMap((feed) => {
           const { name, state, position } = feed;
           if (position === undefined) return [];
-          const { begin, items, end } = snapshotEvents(name, state, position, feed.asOfMs);
-          return [begin, ...items(), end].map(fileEvent);
+          const { begin, parts, end } = snapshotEvents(name, state, position, feed.asOfMs);
+          const items = [...parts()].map((part) => itemsEvent(name, part));
+          return [begin, ...items, end].map((event) => fileEvent(event));
         }),
       ]);
       this.#writtenMs = nowMs;

@@ -9,7 +9,8 @@ import { type AuthenticToken, authenticToken, clearOffline } from "../core/key-s
 import { isScope } from "../core/scopes.ts";
 import type { VerificationCode } from "../core/verification-code.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";
-import { type AppliedEvent, Follower, type Identity } from "./follower.ts";
+import { FeedTrust, type Identity } from "./feed-trust.ts";
+import { type AppliedEvent, Follower } from "./follower.ts";
 import type { Settings } from "./options.ts";
 import { recordChanges } from "./record-changes.ts";
 import { askedAboutKeys, type CredentialVerifier, createRemoteVerifier } from "./remote-verifier.ts";
@@ -36,6 +37,8 @@ export interface VerifierStatus {
   readonly revision: bigint;
   readonly tenantId?: string;
   readonly subscriptionId?: string;
+  /** Thumbprint of the feed key that signed the last event, if `feedKeys` says that signatures are checked. */
+  readonly feedKeyId?: string;
   /** Keys with something to be known of, and tokens revoked by themselves. */
   readonly markedKeys: number;
   readonly revokedTokens: number;
@@ -51,6 +54,7 @@ export class Verifier {
   readonly #headers: Readonly<Record<string, string>>;
   readonly #feeds: readonly FeedReplica[];
   readonly #public: FeedReplica;
+  readonly #trust: FeedTrust | undefined;
   readonly #keys: TokenKeys;
   readonly #keyVerifier: CredentialVerifier | undefined;
   readonly #cache: TokenCache;
@@ -71,13 +75,15 @@ export class Verifier {
     this.#client = createClient(DerivationService, line);
     this.#keyVerifier = keys && createRemoteVerifier(askedAboutKeys(keys, { transport: line, credential }, audience));
     this.#headers = { authorization: `Bearer ${credential}` };
-    this.#public = new FeedReplica(publicFeed, clock);
-    const ofAudience = new FeedReplica(audienceFeed(audience), clock);
+    const { feedKeys, issuer } = settings;
+    this.#trust = feedKeys && new FeedTrust({ feedKeys, issuer });
+    this.#public = new FeedReplica(publicFeed, clock, this.#trust);
+    const ofAudience = new FeedReplica(audienceFeed(audience), clock, this.#trust);
     this.#feeds = macaroons ? [this.#public, ofAudience] : [this.#public];
     const feeds = new Map(this.#feeds.map((feed) => [feed.name, feed]));
     this.#keys = new TokenKeys(this.#public, ofAudience);
     this.#cache = new TokenCache(settings.cachedTokensMax);
-    this.#keeper = SnapshotKeeper.of(settings, feeds);
+    this.#keeper = SnapshotKeeper.of(settings, feeds, this.#trust);
     this.#identity = this.#keeper?.load();
     this.#follower = new Follower({
       settings,
@@ -85,6 +91,7 @@ export class Verifier {
       headers: this.#headers,
       audiences: macaroons ? [audience] : [],
       feeds,
+      trust: this.#trust,
       onSubscribed: (identity) => {
         this.#identity = identity;
       },
@@ -149,6 +156,7 @@ export class Verifier {
       revision: position?.revision ?? 0n,
       ...(tenantId !== undefined && { tenantId }),
       ...(subscriptionId !== "" && { subscriptionId }),
+      ...(this.#trust?.signedBy && { feedKeyId: this.#trust.signedBy }),
       markedKeys: state.markCount,
       revokedTokens: state.tokenCount,
       byteLength: state.byteLength,
@@ -212,7 +220,8 @@ export class Verifier {
       return this.#keys.authenticateMacaroon(presented.macaroon, issuer, tenantId, this.#settings.clock.now());
     }
     const { kid } = presented.jwt.unverifiedHeader;
-    const key = this.#keys.verificationKey(kid) ?? (await this.#fetchedKey(kid));
+    // What would be fetched isn't signed.
+    const key = this.#keys.verificationKey(kid) ?? (this.#trust ? undefined : await this.#fetchedKey(kid));
     return authenticateJwtOf(presented.jwt, key, issuer, tenantId);
   }
 

@@ -1,7 +1,8 @@
 import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { type KeySetItemsSchema, OnStale as OnStalePb } from "../../gen/ichor/v1/key_set_pb.ts";
+import { type FeedKeysSchema, type KeySetItemsSchema, OnStale as OnStalePb } from "../../gen/ichor/v1/key_set_pb.ts";
 import { canonicalJson } from "../core/canonical-json.ts";
 import type { PublishedSigningKey } from "../core/change.ts";
+import type { FeedKey } from "../core/key-set/feed-key.ts";
 import type { AudienceKeyItem, KeySetDelta } from "../core/key-set/key-set-delta.ts";
 import type { AudienceKey } from "../core/macaroon/audience-key.ts";
 import { fromTimestamp, toTimestamp } from "./time.ts";
@@ -71,6 +72,23 @@ export function keySetItemsFromProto(items: MessageShape<typeof KeySetItemsSchem
     ...(items.tenantDisabled !== undefined && { tenantDisabled: items.tenantDisabled }),
     ...(issuedBeforeMs !== undefined && { issuedBeforeMs }),
   };
+}
+
+/** Gives the keys that sign feeds as they are sent. */
+export function feedKeysToProto(keys: readonly FeedKey[]): MessageInitShape<typeof FeedKeysSchema> {
+  return {
+    keys: keys.map(({ publicKey, handover }) => ({
+      publicKey,
+      ...(handover && { predecessorId: handover.predecessorId, predecessorSignature: handover.signature }),
+    })),
+  };
+}
+
+export function feedKeysFromProto({ keys }: MessageShape<typeof FeedKeysSchema>): readonly FeedKey[] {
+  return keys.map(({ publicKey, predecessorId, predecessorSignature: signature }) => ({
+    publicKey,
+    ...(predecessorId !== "" && { handover: { predecessorId, signature } }),
+  }));
 }
 
 function signingKeyToProto({ kid, state, publicJwk }: PublishedSigningKey) {

@@ -162,7 +162,7 @@ export function auditContract(open: OpenTestStore): void {
       expect(rows.map((row) => row.kid)).toEqual([before?.kid, before?.kid, kid]);
       expect(await verify({ checkpoints: keptStatements() })).toMatchObject({ checkpointsCompared: 6 });
       const { keys } = await loadCheckpointKeys(store, masterKeys);
-      expect(keys.map((key) => [key.kid, key.signer !== undefined])).toEqual(
+      expect(keys.map((key) => [key.kid, key.privateKey !== undefined])).toEqual(
         expect.arrayContaining([
           [kid, true],
           [before?.kid, false],

@@ -47,7 +47,9 @@ describe("several processes on one SQLite file", () => {
       expect(children.map(({ said }) => said[0]?.revision)).toEqual(["1", "1", "1"]);
       expect(await query("SELECT slug FROM tenant")).toEqual([{ slug: "default" }]);
       expect(await query("SELECT purpose FROM sealed_secret ORDER BY purpose")).toEqual(
-        ["checkpoint_key", "macaroon_master", "pepper", "signing_key", "signing_key"].map((purpose) => ({ purpose })),
+        ["checkpoint_key", "feed_key", "macaroon_master", "pepper", "signing_key", "signing_key"].map((purpose) => ({
+          purpose,
+        })),
       );
       expect(await query("SELECT action FROM audit_event")).toEqual([{ action: "Bootstrap" }]);
       expect(await query("SELECT id FROM api_key")).toHaveLength(1);
@@ -56,7 +58,7 @@ describe("several processes on one SQLite file", () => {
 
       const store = await openTestStore({ url });
       const masterKeys = loadMasterKeys(join(folder.path, "master.key"));
-      const { peppers } = await loadPeppers(store, masterKeys, Date.now());
+      const { secrets: peppers } = await loadPeppers(store, masterKeys, Date.now());
       const text = readFileSync(join(folder.path, "root.key"), "utf8");
       expect(text).toMatch(/^\S+\n$/);
       expect(statSync(join(folder.path, "root.key")).mode & 0o777).toBe(0o600);

@@ -44,6 +44,7 @@ it("keeps no secret in database, log, metrics or traces, whatever was handed out
   const sealed = sealedSecrets();
   expect([...new Set(sealed.map(({ purpose }) => purpose))].sort()).toEqual([
     "checkpoint_key",
+    "feed_key",
     "macaroon_master",
     "pepper",
     "signing_key",

@@ -70,7 +70,7 @@ export class WorldSubscriber {
     }
     if (event.case === "drain") return false;
     try {
-      await this.replica.take(event);
+      await this.replica.take({ event });
     } catch (error) {
       if (error instanceof ServerBehind) return false;
       if (!(error instanceof ResyncNeeded)) throw error;

@@ -237,6 +237,8 @@ export class WorldServer {
       feeds,
       tail: this.tail,
       keyring: { forTenant: () => Promise.reject(new Error("no audiences here")) },
+      feedKeys: { sign: () => undefined, told: [], onChanged: () => {} },
+      issuer: () => "https://ichor.example",
       now: () => 0,
       jitter: () => 0,
       schedule,

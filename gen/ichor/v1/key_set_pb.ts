@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ichor/v1/key_set.proto.
  */
 export const file_ichor_v1_key_set: GenFile = /*@__PURE__*/
-  fileDesc("ChZpY2hvci92MS9rZXlfc2V0LnByb3RvEghpY2hvci52MSKBAQoLQXVkaWVuY2VLZXkSEAoIYXVkaWVuY2UYASABKAkSEQoJbWFzdGVyX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAMSCwoDa2V5GAQgASgMEiwKCGVuZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLfAQoSV2F0Y2hLZXlTZXRSZXF1ZXN0EhEKCWF1ZGllbmNlcxgBIAMoCRIlCgZyZXN1bWUYAiADKAsyFS5pY2hvci52MS5SZXN1bWVQb2ludBIwCg1tYXhfc3RhbGVuZXNzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKCG9uX3N0YWxlGAQgASgOMhEuaWNob3IudjEuT25TdGFsZRIWCg5jbGllbnRfdmVyc2lvbhgFIAEoCRIgChhwcmV2aW91c19zdWJzY3JpcHRpb25faWQYBiABKAkiUAoLUmVzdW1lUG9pbnQSDAoEZmVlZBgBIAEoCRITCgtzdG9yZV9lcG9jaBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIMCgRoYXNoGAQgASgMIqYDChNXYXRjaEtleVNldFJlc3BvbnNlEioKCnN1YnNjcmliZWQYASABKAsyFC5pY2hvci52MS5TdWJzY3JpYmVkSAASMQoOc25hcHNob3RfYmVnaW4YAiABKAsyFy5pY2hvci52MS5TbmFwc2hvdEJlZ2luSAASMQoOc25hcHNob3RfaXRlbXMYAyABKAsyFy5pY2hvci52MS5TbmFwc2hvdEl0ZW1zSAASLQoMc25hcHNob3RfZW5kGAQgASgLMhUuaWNob3IudjEuU25hcHNob3RFbmRIABIgCgVkZWx0YRgFIAEoCzIPLmljaG9yLnYxLkRlbHRhSAASKAoJaGVhcnRiZWF0GAYgASgLMhMuaWNob3IudjEuSGVhcnRiZWF0SAASMwoPcmVzeW5jX3JlcXVpcmVkGAcgASgLMhguaWNob3IudjEuUmVzeW5jUmVxdWlyZWRIABIgCgVkcmFpbhgIIAEoCzIPLmljaG9yLnYxLkRyYWluSABCBwoFZXZlbnRKBAgOEA9KBAgPEBBSCXNpZ25hdHVyZVILZmVlZF9rZXlfaWQisAEKClN1YnNjcmliZWQSFwoPc3Vic2NyaXB0aW9uX2lkGAEgASgJEhEKCXRlbmFudF9pZBgCIAEoCRIOCgZpc3N1ZXIYAyABKAkSNQoSaGVhcnRiZWF0X2ludGVydmFsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KDGFja19pbnRlcnZhbBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ1Cg1TbmFwc2hvdEJlZ2luEgwKBGZlZWQYASABKAkSEAoIcmV2aXNpb24YAiABKAMSEgoKbWFya19jb3VudBgDIAEoAxIbChNyZXZva2VkX3Rva2VuX2NvdW50GAQgASgDEhMKC3N0b3JlX2Vwb2NoGAUgASgJIkMKDVNuYXBzaG90SXRlbXMSDAoEZmVlZBgBIAEoCRIkCgVpdGVtcxgCIAEoCzIVLmljaG9yLnYxLktleVNldEl0ZW1zInYKC1NuYXBzaG90RW5kEgwKBGZlZWQYASABKAkSEAoIcmV2aXNpb24YAiABKAMSDAoEaGFzaBgDIAEoDBIOCgZkaWdlc3QYBCABKAwSKQoFYXNfb2YYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrIBCgxGZWVkU25hcHNob3QSDAoEZmVlZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoAxITCgtzdG9yZV9lcG9jaBgDIAEoCRIMCgRoYXNoGAQgASgMEg4KBmRpZ2VzdBgFIAEoDBIpCgVhc19vZhgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJAoFaXRlbXMYByABKAsyFS5pY2hvci52MS5LZXlTZXRJdGVtcyKtAQoFRGVsdGESDAoEZmVlZBgBIAEoCRIVCg1wcmV2X3JldmlzaW9uGAIgASgDEhAKCHJldmlzaW9uGAMgASgDEgwKBGhhc2gYBCABKAwSDgoGZGlnZXN0GAUgASgMEikKBWFzX29mGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVpdGVtcxgHIAEoCzIVLmljaG9yLnYxLktleVNldEl0ZW1zIp8BCglIZWFydGJlYXQSDAoEZmVlZBgBIAEoCRIVCg1wcmV2X3JldmlzaW9uGAIgASgDEhAKCHJldmlzaW9uGAMgASgDEgwKBGhhc2gYBCABKAwSDgoGZGlnZXN0GAUgASgMEikKBWFzX29mGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBISCgphY2tfd2FudGVkGAcgASgIItICCgtLZXlTZXRJdGVtcxITCgttYXJrZWRfa2V5cxgBIAEoDBINCgVtYXJrcxgCIAMoBxIWCg5yZXZva2VkX3Rva2VucxgDIAEoDBIYChBmb3Jnb3R0ZW5fdG9rZW5zGAQgASgMEjEKDHNpZ25pbmdfa2V5cxgFIAEoCzIbLmljaG9yLnYxLlB1YmxpY1NpZ25pbmdLZXlzEhwKD3RlbmFudF9kaXNhYmxlZBgGIAEoCEgAiAEBEjEKDWlzc3VlZF9iZWZvcmUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KDWF1ZGllbmNlX2tleXMYCCABKAsyFi5pY2hvci52MS5BdWRpZW5jZUtleXMSFAoMY2hhbmdlZF9rZXlzGAkgASgMEhAKCGltcG9ydGVkGAogASgIQhIKEF90ZW5hbnRfZGlzYWJsZWQiPQoRUHVibGljU2lnbmluZ0tleXMSKAoEa2V5cxgBIAMoCzIaLmljaG9yLnYxLlB1YmxpY1NpZ25pbmdLZXkiQgoQUHVibGljU2lnbmluZ0tleRILCgNraWQYASABKAkSDQoFc3RhdGUYAiABKAkSEgoKcHVibGljX2p3axgDIAEoCSIzCgxBdWRpZW5jZUtleXMSIwoEa2V5cxgBIAMoCzIVLmljaG9yLnYxLkF1ZGllbmNlS2V5ImAKDlJlc3luY1JlcXVpcmVkEgwKBGZlZWQYASABKAkSJgoGcmVhc29uGAIgASgOMhYuaWNob3IudjEuUmVzeW5jUmVhc29uEhgKEHNuYXBzaG90X2ZvbGxvd3MYAyABKAgiNwoFRHJhaW4SLgoLcmV0cnlfYWZ0ZXIYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iSwoQQWNrS2V5U2V0UmVxdWVzdBIXCg9zdWJzY3JpcHRpb25faWQYASABKAkSDAoEZmVlZBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAyITChFBY2tLZXlTZXRSZXNwb25zZSLCAgoKU3Vic2NyaWJlchIKCgJpZBgBIAEoCRIOCgZrZXlfaWQYAiABKAkSEQoJc2VydmVyX2lkGAMgASgJEg0KBWZlZWRzGAQgAygJEhYKDmNsaWVudF92ZXJzaW9uGAUgASgJEg8KB2FkZHJlc3MYBiABKAkSMAoNbWF4X3N0YWxlbmVzcxgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIjCghvbl9zdGFsZRgIIAEoDjIRLmljaG9yLnYxLk9uU3RhbGUSLwoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi0KCXNlZW5fdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFgoOYWNrZWRfcmV2aXNpb24YCyABKAMiPwoWTGlzdFN1YnNjcmliZXJzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJvChdMaXN0U3Vic2NyaWJlcnNSZXNwb25zZRIpCgtzdWJzY3JpYmVycxgBIAMoCzIULmljaG9yLnYxLlN1YnNjcmliZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhAKCHJldmlzaW9uGAMgASgDKl8KB09uU3RhbGUSGAoUT05fU1RBTEVfVU5TUEVDSUZJRUQQABIRCg1PTl9TVEFMRV9ERU5ZEAESEgoOT05fU1RBTEVfQUxMT1cQAhITCg9PTl9TVEFMRV9PTkxJTkUQAyqgAQoMUmVzeW5jUmVhc29uEh0KGVJFU1lOQ19SRUFTT05fVU5TUEVDSUZJRUQQABIbChdSRVNZTkNfUkVBU09OX0NPTVBBQ1RFRBABEh8KG1JFU1lOQ19SRUFTT05fT1RIRVJfSElTVE9SWRACEhcKE1JFU1lOQ19SRUFTT05fQUhFQUQQAxIaChZSRVNZTkNfUkVBU09OX1RPT19TTE9XEARiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChZpY2hvci92MS9rZXlfc2V0LnByb3RvEghpY2hvci52MSKBAQoLQXVkaWVuY2VLZXkSEAoIYXVkaWVuY2UYASABKAkSEQoJbWFzdGVyX2lkGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKAMSCwoDa2V5GAQgASgMEiwKCGVuZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLfAQoSV2F0Y2hLZXlTZXRSZXF1ZXN0EhEKCWF1ZGllbmNlcxgBIAMoCRIlCgZyZXN1bWUYAiADKAsyFS5pY2hvci52MS5SZXN1bWVQb2ludBIwCg1tYXhfc3RhbGVuZXNzGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKCG9uX3N0YWxlGAQgASgOMhEuaWNob3IudjEuT25TdGFsZRIWCg5jbGllbnRfdmVyc2lvbhgFIAEoCRIgChhwcmV2aW91c19zdWJzY3JpcHRpb25faWQYBiABKAkiUAoLUmVzdW1lUG9pbnQSDAoEZmVlZBgBIAEoCRITCgtzdG9yZV9lcG9jaBgCIAEoCRIQCghyZXZpc2lvbhgDIAEoAxIMCgRoYXNoGAQgASgMItMDChNXYXRjaEtleVNldFJlc3BvbnNlEioKCnN1YnNjcmliZWQYASABKAsyFC5pY2hvci52MS5TdWJzY3JpYmVkSAASMQoOc25hcHNob3RfYmVnaW4YAiABKAsyFy5pY2hvci52MS5TbmFwc2hvdEJlZ2luSAASMQoOc25hcHNob3RfaXRlbXMYAyABKAsyFy5pY2hvci52MS5TbmFwc2hvdEl0ZW1zSAASLQoMc25hcHNob3RfZW5kGAQgASgLMhUuaWNob3IudjEuU25hcHNob3RFbmRIABIgCgVkZWx0YRgFIAEoCzIPLmljaG9yLnYxLkRlbHRhSAASKAoJaGVhcnRiZWF0GAYgASgLMhMuaWNob3IudjEuSGVhcnRiZWF0SAASMwoPcmVzeW5jX3JlcXVpcmVkGAcgASgLMhguaWNob3IudjEuUmVzeW5jUmVxdWlyZWRIABIgCgVkcmFpbhgIIAEoCzIPLmljaG9yLnYxLkRyYWluSAASJwoJZmVlZF9rZXlzGAkgASgLMhIuaWNob3IudjEuRmVlZEtleXNIABIRCglzaWduYXR1cmUYDiABKAwSEwoLZmVlZF9rZXlfaWQYDyABKAlCBwoFZXZlbnQiKwoIRmVlZEtleXMSHwoEa2V5cxgBIAMoCzIRLmljaG9yLnYxLkZlZWRLZXkiVAoHRmVlZEtleRISCgpwdWJsaWNfa2V5GAEgASgMEhYKDnByZWRlY2Vzc29yX2lkGAIgASgJEh0KFXByZWRlY2Vzc29yX3NpZ25hdHVyZRgDIAEoDCKwAQoKU3Vic2NyaWJlZBIXCg9zdWJzY3JpcHRpb25faWQYASABKAkSEQoJdGVuYW50X2lkGAIgASgJEg4KBmlzc3VlchgDIAEoCRI1ChJoZWFydGJlYXRfaW50ZXJ2YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMYWNrX2ludGVydmFsGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInUKDVNuYXBzaG90QmVnaW4SDAoEZmVlZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoAxISCgptYXJrX2NvdW50GAMgASgDEhsKE3Jldm9rZWRfdG9rZW5fY291bnQYBCABKAMSEwoLc3RvcmVfZXBvY2gYBSABKAkiQwoNU25hcHNob3RJdGVtcxIMCgRmZWVkGAEgASgJEiQKBWl0ZW1zGAIgASgLMhUuaWNob3IudjEuS2V5U2V0SXRlbXMidgoLU25hcHNob3RFbmQSDAoEZmVlZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoAxIMCgRoYXNoGAMgASgMEg4KBmRpZ2VzdBgEIAEoDBIpCgVhc19vZhgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAisgEKDEZlZWRTbmFwc2hvdBIMCgRmZWVkGAEgASgJEhAKCHJldmlzaW9uGAIgASgDEhMKC3N0b3JlX2Vwb2NoGAMgASgJEgwKBGhhc2gYBCABKAwSDgoGZGlnZXN0GAUgASgMEikKBWFzX29mGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIkCgVpdGVtcxgHIAEoCzIVLmljaG9yLnYxLktleVNldEl0ZW1zIq0BCgVEZWx0YRIMCgRmZWVkGAEgASgJEhUKDXByZXZfcmV2aXNpb24YAiABKAMSEAoIcmV2aXNpb24YAyABKAMSDAoEaGFzaBgEIAEoDBIOCgZkaWdlc3QYBSABKAwSKQoFYXNfb2YYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiQKBWl0ZW1zGAcgASgLMhUuaWNob3IudjEuS2V5U2V0SXRlbXMinwEKCUhlYXJ0YmVhdBIMCgRmZWVkGAEgASgJEhUKDXByZXZfcmV2aXNpb24YAiABKAMSEAoIcmV2aXNpb24YAyABKAMSDAoEaGFzaBgEIAEoDBIOCgZkaWdlc3QYBSABKAwSKQoFYXNfb2YYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhIKCmFja193YW50ZWQYByABKAgi0gIKC0tleVNldEl0ZW1zEhMKC21hcmtlZF9rZXlzGAEgASgMEg0KBW1hcmtzGAIgAygHEhYKDnJldm9rZWRfdG9rZW5zGAMgASgMEhgKEGZvcmdvdHRlbl90b2tlbnMYBCABKAwSMQoMc2lnbmluZ19rZXlzGAUgASgLMhsuaWNob3IudjEuUHVibGljU2lnbmluZ0tleXMSHAoPdGVuYW50X2Rpc2FibGVkGAYgASgISACIAQESMQoNaXNzdWVkX2JlZm9yZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoNYXVkaWVuY2Vfa2V5cxgIIAEoCzIWLmljaG9yLnYxLkF1ZGllbmNlS2V5cxIUCgxjaGFuZ2VkX2tleXMYCSABKAwSEAoIaW1wb3J0ZWQYCiABKAhCEgoQX3RlbmFudF9kaXNhYmxlZCI9ChFQdWJsaWNTaWduaW5nS2V5cxIoCgRrZXlzGAEgAygLMhouaWNob3IudjEuUHVibGljU2lnbmluZ0tleSJCChBQdWJsaWNTaWduaW5nS2V5EgsKA2tpZBgBIAEoCRINCgVzdGF0ZRgCIAEoCRISCgpwdWJsaWNfandrGAMgASgJIjMKDEF1ZGllbmNlS2V5cxIjCgRrZXlzGAEgAygLMhUuaWNob3IudjEuQXVkaWVuY2VLZXkiYAoOUmVzeW5jUmVxdWlyZWQSDAoEZmVlZBgBIAEoCRImCgZyZWFzb24YAiABKA4yFi5pY2hvci52MS5SZXN5bmNSZWFzb24SGAoQc25hcHNob3RfZm9sbG93cxgDIAEoCCI3CgVEcmFpbhIuCgtyZXRyeV9hZnRlchgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJLChBBY2tLZXlTZXRSZXF1ZXN0EhcKD3N1YnNjcmlwdGlvbl9pZBgBIAEoCRIMCgRmZWVkGAIgASgJEhAKCHJldmlzaW9uGAMgASgDIhMKEUFja0tleVNldFJlc3BvbnNlIsICCgpTdWJzY3JpYmVyEgoKAmlkGAEgASgJEg4KBmtleV9pZBgCIAEoCRIRCglzZXJ2ZXJfaWQYAyABKAkSDQoFZmVlZHMYBCADKAkSFgoOY2xpZW50X3ZlcnNpb24YBSABKAkSDwoHYWRkcmVzcxgGIAEoCRIwCg1tYXhfc3RhbGVuZXNzGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiMKCG9uX3N0YWxlGAggASgOMhEuaWNob3IudjEuT25TdGFsZRIvCgtjcmVhdGVfdGltZRgJIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJc2Vlbl90aW1lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIWCg5hY2tlZF9yZXZpc2lvbhgLIAEoAyI/ChZMaXN0U3Vic2NyaWJlcnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIm8KF0xpc3RTdWJzY3JpYmVyc1Jlc3BvbnNlEikKC3N1YnNjcmliZXJzGAEgAygLMhQuaWNob3IudjEuU3Vic2NyaWJlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkSEAoIcmV2aXNpb24YAyABKAMqXwoHT25TdGFsZRIYChRPTl9TVEFMRV9VTlNQRUNJRklFRBAAEhEKDU9OX1NUQUxFX0RFTlkQARISCg5PTl9TVEFMRV9BTExPVxACEhMKD09OX1NUQUxFX09OTElORRADKqABCgxSZXN5bmNSZWFzb24SHQoZUkVTWU5DX1JFQVNPTl9VTlNQRUNJRklFRBAAEhsKF1JFU1lOQ19SRUFTT05fQ09NUEFDVEVEEAESHwobUkVTWU5DX1JFQVNPTl9PVEhFUl9ISVNUT1JZEAISFwoTUkVTWU5DX1JFQVNPTl9BSEVBRBADEhoKFlJFU1lOQ19SRUFTT05fVE9PX1NMT1cQBGIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * AudienceKey is the root key of one audience's macaroons. Whoever holds it can verify and make them.
@@ -165,6 +165,18 @@ export const ResumePointSchema: GenMessage<ResumePoint> = /*@__PURE__*/
 /**
  * WatchKeySetResponse is one event of the stream. Clients must ignore events that they don't know.
  *
+ * Ends of snapshots, deltas and heartbeats are signed, so that who hands them on can neither make nor change any. What is
+ * signed is: `ichor/v1/feed`, byte 0; byte 1 for a snapshot, 2 for a delta, 3 for a heartbeat; issuer, tenant id, feed and
+ * store epoch, each with its length before it (2 bytes); the previous revision (0 for a snapshot) and the revision, 8 bytes
+ * each; hash and digest; ms since the epoch of `as_of` (8 bytes); the content hash, 32 bytes. `ack_wanted` isn't covered.
+ *
+ * The content hash is the SHA-256 of six SHA-256s: of `marked_keys`, of `marks` (4 bytes each), of `revoked_tokens`, of
+ * `forgotten_tokens`, of `changed_keys`, and of the rest, which is: byte 1, count (4 bytes) and for each signing key kid, state
+ * and JWK; byte 2 and byte 0 or 1 for `tenant_disabled`; byte 3 and ms (8 bytes) for `issued_before`; byte 4, count (4 bytes)
+ * and for each audience key audience, master id, generation (8 bytes), key, byte 0 or 1 for whether it has an end, and the ms
+ * of that or 0 (8 bytes); byte 5 if `imported`. Texts and keys have their length before them (2 bytes); what isn't set is left
+ * out; that of a snapshot goes over all its parts, field by field. Numbers are big-endian.
+ *
  * @generated from message ichor.v1.WatchKeySetResponse
  */
 export type WatchKeySetResponse = Message<"ichor.v1.WatchKeySetResponse"> & {
@@ -237,7 +249,30 @@ export type WatchKeySetResponse = Message<"ichor.v1.WatchKeySetResponse"> & {
      */
     value: Drain;
     case: "drain";
+  } | {
+    /**
+     * The keys that sign feeds: before the first event of a feed, and whenever there is another one.
+     *
+     * @generated from field: ichor.v1.FeedKeys feed_keys = 9;
+     */
+    value: FeedKeys;
+    case: "feedKeys";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Signature of a snapshot's end, a delta or a heartbeat, 64 bytes: Ed25519 (RFC 8032). Empty: the server has no feed key
+   * that it can open.
+   *
+   * @generated from field: bytes signature = 14;
+   */
+  signature: Uint8Array;
+
+  /**
+   * RFC 7638 thumbprint of the key that signed.
+   *
+   * @generated from field: string feed_key_id = 15;
+   */
+  feedKeyId: string;
 };
 
 /**
@@ -246,6 +281,63 @@ export type WatchKeySetResponse = Message<"ichor.v1.WatchKeySetResponse"> & {
  */
 export const WatchKeySetResponseSchema: GenMessage<WatchKeySetResponse> = /*@__PURE__*/
   messageDesc(file_ichor_v1_key_set, 3);
+
+/**
+ * FeedKeys are the keys that sign feeds, all of the store, the oldest first. They vouch for nothing by themselves: who
+ * checks signatures believes a key whose thumbprint it was given, and those that a key which it believes has handed over to.
+ *
+ * @generated from message ichor.v1.FeedKeys
+ */
+export type FeedKeys = Message<"ichor.v1.FeedKeys"> & {
+  /**
+   * At most 64, the latest.
+   *
+   * @generated from field: repeated ichor.v1.FeedKey keys = 1;
+   */
+  keys: FeedKey[];
+};
+
+/**
+ * Describes the message ichor.v1.FeedKeys.
+ * Use `create(FeedKeysSchema)` to create a new message.
+ */
+export const FeedKeysSchema: GenMessage<FeedKeys> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_key_set, 4);
+
+/**
+ * FeedKey is a key that signs feeds, signed them, or will.
+ *
+ * @generated from message ichor.v1.FeedKey
+ */
+export type FeedKey = Message<"ichor.v1.FeedKey"> & {
+  /**
+   * Ed25519 public key, 32 bytes.
+   *
+   * @generated from field: bytes public_key = 1;
+   */
+  publicKey: Uint8Array;
+
+  /**
+   * Thumbprint of the key that came before; empty: it is the first one.
+   *
+   * @generated from field: string predecessor_id = 2;
+   */
+  predecessorId: string;
+
+  /**
+   * What that key signed: `ichor/v1/feed-key`, byte 0, and this key; 64 bytes.
+   *
+   * @generated from field: bytes predecessor_signature = 3;
+   */
+  predecessorSignature: Uint8Array;
+};
+
+/**
+ * Describes the message ichor.v1.FeedKey.
+ * Use `create(FeedKeySchema)` to create a new message.
+ */
+export const FeedKeySchema: GenMessage<FeedKey> = /*@__PURE__*/
+  messageDesc(file_ichor_v1_key_set, 5);
 
 /**
  * Subscribed begins a stream.
@@ -294,7 +386,7 @@ export type Subscribed = Message<"ichor.v1.Subscribed"> & {
  * Use `create(SubscribedSchema)` to create a new message.
  */
 export const SubscribedSchema: GenMessage<Subscribed> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 4);
+  messageDesc(file_ichor_v1_key_set, 6);
 
 /**
  * SnapshotBegin begins a snapshot of a feed.
@@ -344,7 +436,7 @@ export type SnapshotBegin = Message<"ichor.v1.SnapshotBegin"> & {
  * Use `create(SnapshotBeginSchema)` to create a new message.
  */
 export const SnapshotBeginSchema: GenMessage<SnapshotBegin> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 5);
+  messageDesc(file_ichor_v1_key_set, 7);
 
 /**
  * SnapshotItems is a part of a snapshot.
@@ -372,7 +464,7 @@ export type SnapshotItems = Message<"ichor.v1.SnapshotItems"> & {
  * Use `create(SnapshotItemsSchema)` to create a new message.
  */
 export const SnapshotItemsSchema: GenMessage<SnapshotItems> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 6);
+  messageDesc(file_ichor_v1_key_set, 8);
 
 /**
  * SnapshotEnd completes a snapshot.
@@ -421,7 +513,7 @@ export type SnapshotEnd = Message<"ichor.v1.SnapshotEnd"> & {
  * Use `create(SnapshotEndSchema)` to create a new message.
  */
 export const SnapshotEndSchema: GenMessage<SnapshotEnd> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 7);
+  messageDesc(file_ichor_v1_key_set, 9);
 
 /**
  * FeedSnapshot is a whole feed as of a moment.
@@ -484,7 +576,7 @@ export type FeedSnapshot = Message<"ichor.v1.FeedSnapshot"> & {
  * Use `create(FeedSnapshotSchema)` to create a new message.
  */
 export const FeedSnapshotSchema: GenMessage<FeedSnapshot> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 8);
+  messageDesc(file_ichor_v1_key_set, 10);
 
 /**
  * Delta is a change of a feed.
@@ -548,7 +640,7 @@ export type Delta = Message<"ichor.v1.Delta"> & {
  * Use `create(DeltaSchema)` to create a new message.
  */
 export const DeltaSchema: GenMessage<Delta> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 9);
+  messageDesc(file_ichor_v1_key_set, 11);
 
 /**
  * Heartbeat says that nothing else has changed in a feed, and as of when.
@@ -612,7 +704,7 @@ export type Heartbeat = Message<"ichor.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 10);
+  messageDesc(file_ichor_v1_key_set, 12);
 
 /**
  * KeySetItems are items of a feed, as values of afterwards. Ids are packed, 16 bytes each (the UUID of the TypeID), never
@@ -701,7 +793,7 @@ export type KeySetItems = Message<"ichor.v1.KeySetItems"> & {
  * Use `create(KeySetItemsSchema)` to create a new message.
  */
 export const KeySetItemsSchema: GenMessage<KeySetItems> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 11);
+  messageDesc(file_ichor_v1_key_set, 13);
 
 /**
  * PublicSigningKeys are the published keys of a tenant's JWTs.
@@ -722,7 +814,7 @@ export type PublicSigningKeys = Message<"ichor.v1.PublicSigningKeys"> & {
  * Use `create(PublicSigningKeysSchema)` to create a new message.
  */
 export const PublicSigningKeysSchema: GenMessage<PublicSigningKeys> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 12);
+  messageDesc(file_ichor_v1_key_set, 14);
 
 /**
  * PublicSigningKey is a key that JWTs are checked with.
@@ -757,7 +849,7 @@ export type PublicSigningKey = Message<"ichor.v1.PublicSigningKey"> & {
  * Use `create(PublicSigningKeySchema)` to create a new message.
  */
 export const PublicSigningKeySchema: GenMessage<PublicSigningKey> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 13);
+  messageDesc(file_ichor_v1_key_set, 15);
 
 /**
  * AudienceKeys are the root keys of an audience's macaroons.
@@ -778,7 +870,7 @@ export type AudienceKeys = Message<"ichor.v1.AudienceKeys"> & {
  * Use `create(AudienceKeysSchema)` to create a new message.
  */
 export const AudienceKeysSchema: GenMessage<AudienceKeys> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 14);
+  messageDesc(file_ichor_v1_key_set, 16);
 
 /**
  * ResyncRequired says that what the client has of a feed can't be brought up to date.
@@ -813,7 +905,7 @@ export type ResyncRequired = Message<"ichor.v1.ResyncRequired"> & {
  * Use `create(ResyncRequiredSchema)` to create a new message.
  */
 export const ResyncRequiredSchema: GenMessage<ResyncRequired> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 15);
+  messageDesc(file_ichor_v1_key_set, 17);
 
 /**
  * Drain says that the server stops. Subscribe again, at any server.
@@ -834,7 +926,7 @@ export type Drain = Message<"ichor.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 16);
+  messageDesc(file_ichor_v1_key_set, 18);
 
 /**
  * AckKeySetRequest says how far a feed was applied.
@@ -869,7 +961,7 @@ export type AckKeySetRequest = Message<"ichor.v1.AckKeySetRequest"> & {
  * Use `create(AckKeySetRequestSchema)` to create a new message.
  */
 export const AckKeySetRequestSchema: GenMessage<AckKeySetRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 17);
+  messageDesc(file_ichor_v1_key_set, 19);
 
 /**
  * AckKeySetResponse is empty.
@@ -884,7 +976,7 @@ export type AckKeySetResponse = Message<"ichor.v1.AckKeySetResponse"> & {
  * Use `create(AckKeySetResponseSchema)` to create a new message.
  */
 export const AckKeySetResponseSchema: GenMessage<AckKeySetResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 18);
+  messageDesc(file_ichor_v1_key_set, 20);
 
 /**
  * Subscriber is who follows a key set.
@@ -975,7 +1067,7 @@ export type Subscriber = Message<"ichor.v1.Subscriber"> & {
  * Use `create(SubscriberSchema)` to create a new message.
  */
 export const SubscriberSchema: GenMessage<Subscriber> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 19);
+  messageDesc(file_ichor_v1_key_set, 21);
 
 /**
  * ListSubscribersRequest asks who follows the key set of the tenant.
@@ -1003,7 +1095,7 @@ export type ListSubscribersRequest = Message<"ichor.v1.ListSubscribersRequest"> 
  * Use `create(ListSubscribersRequestSchema)` to create a new message.
  */
 export const ListSubscribersRequestSchema: GenMessage<ListSubscribersRequest> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 20);
+  messageDesc(file_ichor_v1_key_set, 22);
 
 /**
  * ListSubscribersResponse is one page.
@@ -1038,7 +1130,7 @@ export type ListSubscribersResponse = Message<"ichor.v1.ListSubscribersResponse"
  * Use `create(ListSubscribersResponseSchema)` to create a new message.
  */
 export const ListSubscribersResponseSchema: GenMessage<ListSubscribersResponse> = /*@__PURE__*/
-  messageDesc(file_ichor_v1_key_set, 21);
+  messageDesc(file_ichor_v1_key_set, 23);
 
 /**
  * OnStale is what a verifier does while its knowledge is older than its limit; told so that operators see it.

@@ -51,6 +51,7 @@ describe("GetKeySet with items", () => {
     stream.close();
     const other = watch(t, { resume: [resume] });
     expect((await other.next()).case).toBe("subscribed");
+    expect((await other.next()).case).toBe("feedKeys");
     expect((await other.next()).case).toBe("delta");
     other.close();
   });

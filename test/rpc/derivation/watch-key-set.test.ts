@@ -111,6 +111,7 @@ describe("WatchKeySet", () => {
     for (const { keyId } of keys) await t.admin().revokeApiKey({ keyId });
     const second = begin({ resume: [await resumePoint(follower)] });
     expect((await second.next()).case).toBe("subscribed");
+    expect((await second.next()).case).toBe("feedKeys");
     const event = await second.next();
     expect(event.case).toBe("delta");
     follower.take(event);

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { pepperLeadMs } from "../../../services/core/current-pepper.ts";
+import type { LogEvent } from "../../../services/keyring/followed-secrets.ts";
 import { MasterKeys } from "../../../services/keyring/master-key.ts";
-import { type LogEvent, PepperRing } from "../../../services/keyring/pepper-ring.ts";
+import { PepperRing } from "../../../services/keyring/pepper-ring.ts";
 import { createPepper } from "../../../services/keyring/peppers.ts";
 import type { SealedSecret } from "../../../services/store/port.ts";
 import { FakeClock } from "../../fakes/clock.ts";

@@ -17,7 +17,7 @@ const loaded = async (nowMs: number, ...rows: SealedSecret[]) => loadPeppers(sto
 
 describe("peppers", () => {
   it("come back from their rows", async () => {
-    const { peppers } = await loaded(laterMs, first.row, second.row);
+    const { secrets: peppers } = await loaded(laterMs, first.row, second.row);
     expect(peppers.current()).toMatchObject({ id: second.pepper.id, key: Buffer.from(second.pepper.key) });
     expect(Buffer.from(peppers.get(first.pepper.id)?.key ?? [])).toEqual(Buffer.from(first.pepper.key));
     expect(peppers.get("pep_none")).toBeUndefined();
@@ -26,20 +26,20 @@ describe("peppers", () => {
 
   it("verify before they are bound to: a new one becomes current once every server knows it", async () => {
     const early = await loaded(laterMs - 1, first.row, second.row);
-    expect(early.peppers.current().id).toBe(first.pepper.id);
-    expect(early.peppers.live().map(({ id }) => id)).toEqual([first.pepper.id, second.pepper.id]);
+    expect(early.secrets.current().id).toBe(first.pepper.id);
+    expect(early.secrets.live().map(({ id }) => id)).toEqual([first.pepper.id, second.pepper.id]);
     expect(early.changesInMs).toBe(1);
     expect((await loaded(laterMs, first.row, second.row)).changesInMs).toBeUndefined();
     // The first of a store has nobody to wait for.
     const only = await loaded(1_000, first.row);
-    expect(only.peppers.current().id).toBe(first.pepper.id);
+    expect(only.secrets.current().id).toBe(first.pepper.id);
     expect(only.changesInMs).toBeUndefined();
   });
 
   it("are told apart from those that stay sealed", async () => {
     const otherKeys = new MasterKeys([random(32)]);
     const foreign = createPepper(otherKeys, 3_000, random);
-    const { peppers } = await loaded(laterMs, first.row, foreign.row);
+    const { secrets: peppers } = await loaded(laterMs, first.row, foreign.row);
     expect(peppers.current().id).toBe(first.pepper.id);
     expect(peppers.sealed.map(({ id }) => id)).toEqual([foreign.pepper.id]);
   });
