@@ -4,6 +4,12 @@ import { addPepper, type Retirement, retirePepper } from "./keyring/pepper-rotat
 import { type RewrapProgress, rewrapSecrets } from "./keyring/rewrap.ts";
 import { type SecretsStatus, secretsStatus } from "./keyring/secrets-status.ts";
 import { rotateCheckpointKey } from "./keyring/tend-checkpoints.ts";
+import {
+  type FeedKeyRotation,
+  type FeedKeyStanding,
+  feedKeyStandings,
+  rotateFeedKey,
+} from "./keyring/tend-feed-keys.ts";
 import { makeRootCredential } from "./root-key.ts";
 import type { Store } from "./store/port.ts";
 import { withStore } from "./store/with-store.ts";
@@ -35,6 +41,11 @@ export function secretsWork({ databaseUrl, masterKeyFile }: SecretsWorkPlace, { 
     /** Puts another key in the place of the one that signs audit checkpoints; gives its thumbprint. */
     rotateCheckpointKey: (): Promise<string> =>
       open((store, masterKeys) => rotateCheckpointKey({ store, masterKeys, random, now, log: { info() {} } })),
+    /** The keys that sign feeds; see keyring/tend-feed-keys.ts. */
+    feedKeys: (): Promise<readonly FeedKeyStanding[]> =>
+      open((store, masterKeys) => feedKeyStandings({ store, masterKeys, now })),
+    rotateFeedKey: (force: boolean): Promise<FeedKeyRotation> =>
+      open((store, masterKeys) => rotateFeedKey({ store, masterKeys, random, now, log: { info() {} } }, force)),
     /** Makes another root credential and writes it to a new file; see root-key.ts. */
     newRootCredential: (file: string): Promise<KeyId> =>
       open((store, masterKeys) => makeRootCredential(store, masterKeys, file, { now, random })),

@@ -9,6 +9,7 @@ import { addAuditCommands } from "./audit.ts";
 import { describeCallError, isCallError } from "./call-error.ts";
 import { addCompletionCommand } from "./completion.ts";
 import { addDoctorCommand } from "./doctor.ts";
+import { addFeedKeyCommands } from "./feed-key.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { addKeysCommands } from "./keys.ts";
 import { addManyKeysCommands } from "./keys-many.ts";
@@ -50,6 +51,7 @@ export async function runCommandLine(args: readonly string[], given: CliIo): Pro
   addSidecarCommand(program, io);
   addSigningKeysCommands(program, io);
   addAudienceKeysCommands(program, io);
+  addFeedKeyCommands(program, io);
   addTenantsCommands(program, io);
   addAuditCommands(program, io);
   addSecretsCommands(program, io);

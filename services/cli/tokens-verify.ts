@@ -13,6 +13,7 @@ import type { Verifier } from "../verifier/verifier.ts";
 import { verifyResponseOf } from "../verifier/verify-response.ts";
 import { nameOf } from "../wire/enums.ts";
 import { serviceClient } from "./client.ts";
+import { feedKeyOption, issuerOption, trustOptions } from "./feed-key-option.ts";
 import { type CliIo, CommandEnd, exitStatus, readCredential } from "./io.ts";
 import { printer } from "./print.ts";
 import { parseSpan } from "./span.ts";
@@ -28,6 +29,8 @@ interface VerifyOptions {
   readonly snapshotFile?: string;
   readonly maxStaleness: ReturnType<typeof parseSpan>;
   readonly timeout: ReturnType<typeof parseSpan>;
+  readonly feedKey?: readonly string[];
+  readonly issuer?: string;
 }
 
 /** Adds `verify` to `tokens`. */
@@ -44,6 +47,8 @@ export function addVerifyTokenCommand(tokens: Command, program: Command, io: Cli
     .option("--offline", "decide here, by the key set that the server streams or the snapshot file holds")
     .option("--snapshot-file <file>", "with --offline: where the key set is kept for the next time")
     .option("--max-staleness <span>", "with --offline: how old what is known may be", parseSpan, parseSpan("30s"))
+    .addOption(feedKeyOption("with --offline: "))
+    .addOption(issuerOption())
     .option("--timeout <span>", "with --offline: how long to wait for the key set", parseSpan, parseSpan("10s"))
     .action(async (options: VerifyOptions) => {
       const token = await readCredential(io, options.tokenFile);
@@ -80,6 +85,7 @@ async function verifyOffline(token: string, options: VerifyOptions, io: CliIo): 
     clientName: "ichor tokens verify",
     clock: waitingClock,
     ...(snapshotFile !== undefined && { snapshotFile }),
+    ...trustOptions(options),
     onEvent: (event) => {
       if (event.kind === "snapshot_file_ignored")
         io.stderr.write(`ichor: the snapshot file is ignored: ${event.why}\n`);

@@ -1,12 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Command } from "commander";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
-import type { Identity } from "../verifier/feed-trust.ts";
+import { FeedTrust, type Identity } from "../verifier/feed-trust.ts";
 import { Follower } from "../verifier/follower.ts";
 import type { VerifierEvent } from "../verifier/options.ts";
 import { FeedReplica } from "../verifier/replica.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";
 import { serviceClient } from "./client.ts";
+import { feedKeyOption, issuerOption, trustOptions } from "./feed-key-option.ts";
 import type { CliIo } from "./io.ts";
 import { waitingClock } from "./waiting-clock.ts";
 import { feedEvent, lineOf, type WatchEvent } from "./watch-events.ts";
@@ -30,6 +31,7 @@ interface WatchOptions {
   readonly audience: readonly string[];
   readonly heartbeats: boolean;
   readonly json: boolean;
+  readonly trust: FeedTrust | undefined;
 }
 
 /** Adds `watch`. */
@@ -39,13 +41,17 @@ export function addWatchCommand(program: Command, io: CliIo): void {
     .description("tell each change of the tenant's key set as it comes, until SIGINT or SIGTERM; one line an event")
     .option("--audience <audience...>", "tell also of the keys of these audiences' macaroons", [])
     .option("--no-heartbeats", "leave out what says only that nothing has changed")
-    .action(async ({ audience, heartbeats }) => {
-      await watch({ audience, heartbeats, json: program.opts().json === true }, io);
+    .addOption(feedKeyOption())
+    .addOption(issuerOption())
+    .action(async ({ audience, heartbeats, ...trusted }) => {
+      const { feedKeys, issuer } = trustOptions(trusted);
+      const trust = feedKeys && new FeedTrust({ feedKeys, issuer });
+      await watch({ audience, heartbeats, json: program.opts().json === true, trust }, io);
     });
 }
 
 /** Follows until it is told to stop. Rejects with the server's refusal. */
-async function watch({ audience: audiences, heartbeats, json }: WatchOptions, io: CliIo): Promise<void> {
+async function watch({ audience: audiences, heartbeats, json, trust }: WatchOptions, io: CliIo): Promise<void> {
   const tell = (event: WatchEvent) => {
     const nowMs = waitingClock.now();
     const text = json ? JSON.stringify({ time: new Date(nowMs).toISOString(), ...event }) : lineOf(event, nowMs);
@@ -73,7 +79,8 @@ async function watch({ audience: audiences, heartbeats, json }: WatchOptions, io
     client: serviceClient(DerivationService, io),
     headers: {},
     audiences: [...new Set(audiences)],
-    feeds: new Map(names.map((name) => [name, new FeedReplica(name, waitingClock)])),
+    feeds: new Map(names.map((name) => [name, new FeedReplica(name, waitingClock, trust)])),
+    trust,
     onSubscribed: (told) => {
       identity = told;
     },

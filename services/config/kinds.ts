@@ -160,6 +160,15 @@ export const audience: Kind<string> = textKind((text) => {
   return text;
 });
 
+/** Thumbprint of a key (RFC 7638): SHA-256 in base64url. */
+export const thumbprint: Kind<string> = textKind(
+  (text) => {
+    if (!/^[A-Za-z0-9_-]{43}$/.test(text)) throw new RangeError("must be a thumbprint of 43 characters");
+    return text;
+  },
+  { pattern: "^[A-Za-z0-9_-]{43}$" },
+);
+
 /** An http or https URL; gives it without slashes at its end. */
 export const baseUrl: Kind<string> = textKind((text) => {
   const url = URL.canParse(text) ? new URL(text) : undefined;

@@ -65,6 +65,9 @@ export async function readSidecarConfig({ flags, env }: Omit<Sources, "file">): 
         `(${flagOf("tlsClientCaFile")}), or give ${flagOf("allowRemote")} if all who reach it may verify`,
     );
   }
+  if ((given.feedKeys === undefined) !== (given.issuer === undefined)) {
+    faults.add(`${flagOf("feedKeys")} and ${flagOf("issuer")} go together`);
+  }
   faults.throwIfAny();
   const { maxStaleness = 30, logLevel = "info" } = given;
   const made = { upstream, credential, maxStaleness, listen, logLevel, routes, tls, upstreamTls };

@@ -1,4 +1,14 @@
-import { anyText, audience, baseUrl, headerName, listenPlace, onOff, spanWithinDay } from "./kinds.ts";
+import {
+  anyText,
+  audience,
+  baseUrl,
+  headerName,
+  listenPlace,
+  listOf,
+  onOff,
+  spanWithinDay,
+  thumbprint,
+} from "./kinds.ts";
 import { setting, settingsOf } from "./setting.ts";
 import { listenerTlsSettings, logSettings } from "./shared-settings.ts";
 
@@ -48,6 +58,13 @@ export const sidecarSettings = settingsOf("SIDECAR", {
     "none: each question says it",
     "For gateways: YAML file of what routes ask for, by host, path and method; see `docs/operate/gateways.md`.",
   ),
+  feedKeys: setting(
+    listOf(thumbprint, 8),
+    "none: the server is believed",
+    "Thumbprints of the feed keys that are believed, whoever hands on what they signed: what `ichor feed-key show` tells. " +
+      "Needs `issuer`.",
+  ),
+  issuer: setting(baseUrl, "none", "The issuer whose feeds are believed; goes with `feedKeys`."),
   ...logSettings,
   ...listenerTlsSettings,
   upstreamCaFile: setting(

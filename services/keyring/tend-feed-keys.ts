@@ -24,6 +24,33 @@ export interface FeedKeyRotation {
   readonly predecessorId: string | undefined;
 }
 
+/** A feed key of the store, and what it does. */
+export interface FeedKeyStanding {
+  /** Thumbprint: what verifiers pin. */
+  readonly kid: string;
+  /** Ms since the epoch. */
+  readonly activateTimeMs: number;
+  readonly standing: "signs" | "announced" | "retired";
+}
+
+/** The store's feed keys, the newest first. */
+export async function feedKeyStandings({
+  store,
+  masterKeys,
+  now,
+}: Pick<SigningDeps, "store" | "masterKeys" | "now">): Promise<readonly FeedKeyStanding[]> {
+  const { keys } = await loadFeedKeys(store, { masterKeys });
+  const signer = currentSigner(keys, now());
+  return keys.map((key) => {
+    const { kid, about } = key;
+    const waits = about.activateTimeMs > now();
+    return {
+      ...{ kid, activateTimeMs: about.activateTimeMs },
+      standing: key.id === signer?.id ? "signs" : waits ? "announced" : "retired",
+    };
+  });
+}
+
 /** Makes the feed key if there is none, and takes the private part from those whose successor signs. */
 export async function tendFeedKeys(deps: SigningDeps): Promise<void> {
   const { store, now } = deps;
@@ -77,7 +104,7 @@ async function addSuccessor(
 }
 
 function loadFeedKeys(
-  tx: StoreTransaction,
+  tx: Pick<StoreTransaction, "listSealedSecrets">,
   { masterKeys }: Pick<SigningDeps, "masterKeys">,
 ): Promise<SigningSecrets<AboutFeedKey>> {
   return loadSigningSecrets(tx, masterKeys, feedKey);

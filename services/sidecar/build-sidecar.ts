@@ -47,6 +47,9 @@ export interface SidecarOptions {
   /** From which age on nothing is decided here, in seconds. */
   readonly maxStaleness: number;
   readonly snapshotFile?: string | undefined;
+  /** Thumbprints of the feed keys that are believed, and the issuer that they sign for; absent: the server is. */
+  readonly feedKeys?: readonly string[] | undefined;
+  readonly issuer?: string | undefined;
   /** The one header, in lower case, in which gateways' requests have the credential; absent: Authorization or X-API-Key. */
   readonly credentialHeader?: string | undefined;
   /** The header, in lower case, in which gateways tell the client's address; absent: none is believed. */
@@ -77,7 +80,8 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   const { now, monotonicMs } = clock;
   const server = new UpstreamTransport(url, options.upstreamCertificates);
   const transport = options.transport ?? server;
-  const audience = options.audience ?? url;
+  const { feedKeys, issuer } = options;
+  const audience = options.audience ?? issuer ?? url;
   const readiness = createReadiness();
   const upstream = new Upstream({
     ...{ transport, credential, monotonicMs },
@@ -93,6 +97,8 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     macaroons: options.audience !== undefined,
     clientName: "ichor sidecar",
     ...(snapshotFile !== undefined && { snapshotFile }),
+    ...(feedKeys !== undefined && { feedKeys }),
+    ...(issuer !== undefined && { issuer }),
     onRecordsChanged: (changes) => keys.changed(changes),
     onEvent(event) {
       if (event.kind === "applied" && event.feed === "public") keys.revision = event.revision;
