@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { type Command, InvalidArgumentError } from "commander";
 import type { LoggerOptions } from "pino";
 import { readServerConfig, type ServerConfig } from "../config/server-config.ts";
@@ -11,7 +11,6 @@ import { KeyFileError } from "../keyring/key-file-error.ts";
 import { StoreStartError } from "../store/start-error.ts";
 import { observeProcess } from "../telemetry/observe-process.ts";
 import { startTelemetry } from "../telemetry/start-telemetry.ts";
-import type { TelemetryOptions } from "../telemetry/telemetry.ts";
 import { buildId, version } from "../version.ts";
 import { WorkersFailed } from "../workers/workers-failed.ts";
 import { ownDoor, workersDoor } from "./door.ts";
@@ -19,6 +18,7 @@ import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
 import { bound, isSystemError } from "./listen-place.ts";
 import { atomicWriteMax, isoTimeOf, LogLines } from "./log-lines.ts";
 import { reloader } from "./reload.ts";
+import { telemetryOptions } from "./telemetry-options.ts";
 
 /** How long SIGTERM waits for calls in flight, in ms; the rest of the ten seconds is for closing. */
 export const drainMsMax = 8_000;
@@ -48,7 +48,7 @@ async function serve({ env, stdout, stop, onReload }: CliIo, workers: number | u
   const tls = config.tls && readTlsFiles(config.tls);
   const primary = several && !worker ? new PrimaryFamily({ count: config.workers, log }) : undefined;
   let issuer = config.publicUrl ?? "";
-  const telemetry = await startTelemetry(telemetryOptions(config));
+  const telemetry = await startTelemetry(telemetryOptions("ichor", config));
   const { meterProvider, tracerProvider, prometheus } = telemetry;
   const processMetrics = observeProcess(meterProvider);
   const tools = { now: Date.now, random: randomBytes, log, issuer: () => issuer };
@@ -91,11 +91,6 @@ async function serve({ env, stdout, stop, onReload }: CliIo, workers: number | u
     lines.flush();
     worker?.leave();
   }
-}
-
-function telemetryOptions({ metricsListen, otlpEndpoint, traceSampleRatio }: ServerConfig): TelemetryOptions {
-  const instanceId = randomUUID();
-  return { prometheus: metricsListen !== undefined, otlpEndpoint, traceSampleRatio, version, instanceId };
 }
 
 async function loadServer() {

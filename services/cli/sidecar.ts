@@ -3,13 +3,19 @@ import { onOff } from "../config/kinds.ts";
 import { flagOf, type Setting } from "../config/setting.ts";
 import { readSidecarConfig, type SidecarConfig } from "../config/sidecar-config.ts";
 import { type SidecarSetting, sidecarSettings } from "../config/sidecar-settings.ts";
+import { createMetricsListener } from "../http/metrics-listener.ts";
 import { readClientTlsFiles, readTlsFiles } from "../http/tls-files.ts";
+import { observeProcess } from "../telemetry/observe-process.ts";
+import { startTelemetry } from "../telemetry/start-telemetry.ts";
+import { tracingBy } from "../telemetry/tracing.ts";
 import { buildId, version } from "../version.ts";
 import { ownDoor } from "./door.ts";
 import { type CliIo, CommandEnd, exitStatus } from "./io.ts";
+import { bound } from "./listen-place.ts";
 import { LogLines } from "./log-lines.ts";
 import { reloader } from "./reload.ts";
 import { aborted, drainMsMax, logOptions, tellingStartFaults } from "./serve.ts";
+import { telemetryOptions } from "./telemetry-options.ts";
 
 /** The settings that the command line gives, as text; switches as true. */
 type Flags = Readonly<Partial<Record<SidecarSetting, string | true>>>;
@@ -42,10 +48,20 @@ async function sidecar(flags: Flags, { env, stdout, stop, onReload }: CliIo): Pr
   const log = pino(logOptions(config.logLevel), lines);
   const tls = config.tls && readTlsFiles(config.tls);
   const upstreamCertificates = config.upstreamTls && readClientTlsFiles(config.upstreamTls);
-  const built = usable(() => buildSidecar({ ...config, upstreamCertificates, log }));
+  const telemetry = await startTelemetry(telemetryOptions("ichor-sidecar", config));
+  const { meterProvider, prometheus } = telemetry;
+  const { traceCall } = await tracingBy(telemetry.tracerProvider);
+  const processMetrics = observeProcess(meterProvider);
+  const built = usable(() => buildSidecar({ ...config, upstreamCertificates, meterProvider, traceCall, log }));
+  const metricsListener = prometheus && createMetricsListener(prometheus);
   const { handler, fastUnary, readiness } = built;
   try {
     const door = ownDoor(config, { createListener, setting: flagOf("listen"), handler, fastUnary, tls, log });
+    processMetrics.observeCertificate(() => door.certificateEnd());
+    const metrics =
+      metricsListener &&
+      config.metricsListen &&
+      (await bound(metricsListener, config.metricsListen, flagOf("metricsListen")));
     const address = await door.open();
     const prepare = async (next: SidecarConfig) => {
       const apply = door.prepare(next);
@@ -56,14 +72,18 @@ async function sidecar(flags: Flags, { env, stdout, stop, onReload }: CliIo): Pr
         apply();
       };
     };
-    onReload(reloader(sidecarSettings, config, { read, prepare, onReload: () => {}, log }));
-    log.info({ address, upstream: config.upstream, version, build: buildId() }, "listening");
+    onReload(reloader(sidecarSettings, config, { read, prepare, onReload: built.countReload, log }));
+    const { upstream, audience } = config;
+    log.info({ address, metrics: metrics?.url, upstream, audience, version, build: buildId() }, "listening");
     await aborted(stop);
     log.info({}, "draining");
     readiness.drain();
     log.info(await door.drain(drainMsMax), "stopped");
   } finally {
     await built.close();
+    processMetrics.close();
+    await metricsListener?.close();
+    await telemetry.close();
     lines.flush();
   }
 }

@@ -24,7 +24,7 @@ type GivenSettings = Given<typeof sidecarSettings>;
 
 /** What `ichor sidecar` runs on: its settings by their own names, with what holds where none is set. Frozen. */
 export interface SidecarConfig
-  extends Omit<GivenSettings, "upstream" | "maxStaleness" | "listen" | "logLevel" | "routes"> {
+  extends Omit<GivenSettings, "upstream" | "maxStaleness" | "listen" | "logLevel" | "traceSampleRatio" | "routes"> {
   readonly upstream: string;
   /** The side-car's own key. */
   readonly credential: string;
@@ -32,6 +32,7 @@ export interface SidecarConfig
   readonly maxStaleness: number;
   readonly listen: ListenAddress | { readonly path: string };
   readonly logLevel: LogLevel;
+  readonly traceSampleRatio: number;
   /** What gateways' routes ask; undefined: each question says it. */
   readonly routes: GatewayRoutes | undefined;
   /** undefined: cleartext. */
@@ -69,8 +70,8 @@ export async function readSidecarConfig({ flags, env }: Omit<Sources, "file">): 
     faults.add(`${flagOf("feedKeys")} and ${flagOf("issuer")} go together`);
   }
   faults.throwIfAny();
-  const { maxStaleness = 30, logLevel = "info" } = given;
-  const made = { upstream, credential, maxStaleness, listen, logLevel, routes, tls, upstreamTls };
+  const { maxStaleness = 30, logLevel = "info", traceSampleRatio = 1 } = given;
+  const made = { upstream, credential, maxStaleness, listen, logLevel, traceSampleRatio, routes, tls, upstreamTls };
   return Object.freeze({ ...given, ...made, given: Object.freeze(given) });
 }
 

@@ -10,7 +10,7 @@ import {
   thumbprint,
 } from "./kinds.ts";
 import { setting, settingsOf } from "./setting.ts";
-import { listenerTlsSettings, logSettings } from "./shared-settings.ts";
+import { listenerTlsSettings, logSettings, telemetrySettings } from "./shared-settings.ts";
 
 /** The side-car's settings; each is a flag of `ichor sidecar`, too. */
 export const sidecarSettings = settingsOf("SIDECAR", {
@@ -66,6 +66,7 @@ export const sidecarSettings = settingsOf("SIDECAR", {
   ),
   issuer: setting(baseUrl, "none", "The issuer whose feeds are believed; goes with `feedKeys`."),
   ...logSettings,
+  ...telemetrySettings,
   ...listenerTlsSettings,
   upstreamCaFile: setting(
     anyText,

@@ -1,4 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
+import type { MeterProvider } from "@opentelemetry/api";
 import { Authorization } from "../../gen/envoy/service/auth/v3/external_auth_pb.ts";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
@@ -8,6 +9,7 @@ import { createFastUnary, type FastUnary } from "../http/fast-unary.ts";
 import { createRequestHandler, probeEndpoints } from "../http/plain-endpoints.ts";
 import type { ClientTls } from "../http/tls-files.ts";
 import { logCalls } from "../rpc/call-record.ts";
+import type { TraceCall } from "../rpc/call-trace.ts";
 import { connectRoutes } from "../rpc/connect-routes.ts";
 import { healthService } from "../rpc/health.ts";
 import type { ParentLog } from "../rpc/log.ts";
@@ -15,6 +17,8 @@ import { createMethodRegistry } from "../rpc/method-registry.ts";
 import { createRpcHandler, type NodeRequest, type NodeResponse, pathOf } from "../rpc/node-handler.ts";
 import { createPipeline } from "../rpc/pipeline.ts";
 import { createReadiness, type Readiness } from "../rpc/readiness.ts";
+import { measureCalls } from "../telemetry/measure-calls.ts";
+import { Metrics } from "../telemetry/metrics.ts";
 import { systemClock, type VerifierClock } from "../verifier/clock.ts";
 import { createVerifier } from "../verifier/create-verifier.ts";
 import type { VerifierEvent } from "../verifier/options.ts";
@@ -26,6 +30,7 @@ import { answerGateway } from "./gateway.ts";
 import { KeyAnswers } from "./key-answers.ts";
 import { localCaller } from "./local-caller.ts";
 import { sidecarMethods } from "./methods.ts";
+import { countDecisions, countGatewayAnswers, observeSidecar } from "./observe-sidecar.ts";
 import { demandByRoutes, demandBySettings } from "./route-demand.ts";
 import { Upstream } from "./upstream.ts";
 import { UpstreamTransport } from "./upstream-transport.ts";
@@ -57,6 +62,10 @@ export interface SidecarOptions {
   /** What gateways' routes ask; absent: each question says it. */
   readonly routes?: GatewayRoutes | undefined;
   readonly clock?: VerifierClock;
+  /** Where metrics go, by OpenTelemetry's API; absent: nowhere. */
+  readonly meterProvider?: MeterProvider | undefined;
+  /** Follows each call; absent: nobody does. */
+  readonly traceCall?: TraceCall | undefined;
   readonly log: ParentLog;
 }
 
@@ -70,6 +79,8 @@ export interface Sidecar {
   readonly verifier: Verifier;
   /** For new connections to the server. */
   renewUpstreamCertificates(certificates: ClientTls): void;
+  /** Counts a reload of the process's configuration. */
+  readonly countReload: (outcome: "ok" | "failed") => void;
   /** Ends what runs in the background; calls must have ended. */
   close(): Promise<void>;
 }
@@ -82,6 +93,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   const transport = options.transport ?? server;
   const { feedKeys, issuer } = options;
   const audience = options.audience ?? issuer ?? url;
+  const metrics = new Metrics(options.meterProvider);
   const readiness = createReadiness();
   const upstream = new Upstream({
     ...{ transport, credential, monotonicMs },
@@ -107,6 +119,8 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
       tell(event, log);
     },
   });
+  observeSidecar(metrics, { upstream, keys, verifier });
+  const reloads = metrics.counts("ichor.config.reloads");
   // Of the snapshot file: what the feed tells goes on from there.
   keys.revision = verifier.status().revision;
   const look = () => {
@@ -120,6 +134,8 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   };
   goOnLooking();
 
+  const logged = logCalls(log);
+  const measured = measureCalls(metrics);
   const pipeline = createPipeline({
     credentialOf: () => "",
     authenticate: callerOf(verifier),
@@ -127,16 +143,20 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     resolveTenant: () => Promise.reject(new TypeError("local callers stay in their tenant")),
     limitCaller: () => {},
     isDraining: () => readiness.draining,
-    record: logCalls(log),
+    record(call) {
+      logged(call);
+      measured(call);
+    },
+    ...(options.traceCall && { traceCall: options.traceCall }),
     monotonicMs,
   });
   const services = [AdminService.typeName, DerivationService.typeName, Authorization.typeName];
   const health = healthService(services, readiness);
-  const decide = decideHere({ verifier, audience, keys });
+  const decide = countDecisions(metrics, decideHere({ verifier, audience, keys }));
   const { credentialHeader, clientIpHeader, routes } = options;
   const defaults = { audience: options.audience ?? "", credentialHeader };
   const demandOf = routes ? demandByRoutes(routes, defaults) : demandBySettings(defaults);
-  const answer = answerGateway({ decide, demandOf, now, monotonicMs, log });
+  const answer = countGatewayAnswers(metrics, answerGateway({ decide, demandOf, now, monotonicMs, log }));
   const registry = createMethodRegistry([...sidecarMethods(decide), extAuthz(answer), health]);
   const router = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
   const others = createRequestHandler(createRpcHandler(router, log), probeEndpoints(readiness), log);
@@ -151,7 +171,9 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     readiness,
     verifier,
     renewUpstreamCertificates: (certificates) => server.renewTls(certificates),
+    countReload: (outcome) => void reloads(outcome).value++,
     async close() {
+      metrics.close();
       cancelLook();
       await verifier.close();
     },

@@ -91,11 +91,18 @@ export class KeyAnswers {
   );
   readonly #flights = new Map<string, Promise<VerifyCredentialResponse>>();
   readonly #marks = new ChangeMarks();
+  /** How answers came about: kept, asked for and kept, or asked for only. */
+  readonly reads = { hit: 0, miss: 0, bypass: 0 };
   /** Up to which revision of the store all changes were told. */
   revision = 0n;
 
   constructor(options: KeyAnswersOptions) {
     this.#options = options;
+  }
+
+  /** Memory that kept answers take, as estimated. */
+  get bytes(): number {
+    return this.#keys.size;
   }
 
   /** Forgets what no longer holds. */
@@ -118,7 +125,10 @@ export class KeyAnswers {
     const presented = this.#presented(request);
     const { now, monotonicMs } = this.#options;
     const unknown = this.#unknown.get(presented.who);
-    if (unknown !== undefined && monotonicMs() < unknown.untilMs) return unknown.answer;
+    if (unknown !== undefined && monotonicMs() < unknown.untilMs) {
+      this.reads.hit++;
+      return unknown.answer;
+    }
     const keyId = this.#owners.get(presented.who);
     const kept = keyId === undefined ? undefined : this.#keys.get(keyId)?.answers.get(presented.question);
     if (kept === undefined || now() >= kept.endMs) return undefined;
@@ -127,6 +137,7 @@ export class KeyAnswers {
       // What is kept holds all the same: only the feed ends it.
       this.#begin(request, presented).catch(() => {});
     }
+    this.reads.hit++;
     return kept.answer;
   }
 
@@ -135,6 +146,7 @@ export class KeyAnswers {
     const presented = this.#presented(request);
     const keyId = this.#owners.get(presented.who);
     if (keyId !== undefined && this.#keys.get(keyId)?.limited) return this.past(request);
+    this.reads.miss++;
     const flight = this.#flights.get(presented.question);
     if (flight === undefined) return this.#begin(request, presented);
     const answer = await flight;
@@ -144,6 +156,7 @@ export class KeyAnswers {
 
   /** Asks the server and keeps nothing. Rejects as `ask`. */
   past(request: VerifyCredentialRequest): Promise<VerifyCredentialResponse> {
+    this.reads.bypass++;
     const known = this.#owners.get(this.#digest(request.credential)) !== undefined;
     return this.#options.ask(this.#atLeastNow(request), known);
   }

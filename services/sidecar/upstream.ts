@@ -28,6 +28,8 @@ export interface UpstreamOptions {
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #ask: (request: VerifyCredentialRequest) => Promise<VerifyCredentialResponse>;
+  /** How questions ended; refused: there was no room to ask. */
+  readonly tally = { ok: 0, failed: 0, refused: 0 };
   #failing = false;
   #questions = 0;
   #strangers = 0;
@@ -58,8 +60,10 @@ export class Upstream {
       const answer = await this.#ask(request);
       if (!known && answer.key === undefined) this.#level = this.#levelNow() + 1;
       this.#turn(undefined);
+      this.tally.ok++;
       return answer;
     } catch (error) {
+      this.tally.failed++;
       throw this.#failureOf(error);
     } finally {
       this.#questions--;
@@ -67,10 +71,16 @@ export class Upstream {
     }
   }
 
+  /** Questions that aren't answered yet. */
+  get waiting(): number {
+    return this.#questions;
+  }
+
   #requireRoom(known: boolean): void {
     const level = this.#levelNow();
     const strangerFits = this.#strangers < strangersMax && hasRoom([strangersLimit], [level], 1);
     if (this.#questions < questionsMax && (known || strangerFits)) return;
+    this.tally.refused++;
     throw new IchorError("UPSTREAM_UNAVAILABLE", "too much is being asked of the server", { retryAfterMs });
   }
 

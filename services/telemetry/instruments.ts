@@ -47,13 +47,15 @@ export const instruments = {
   "ichor.cache.reads": {
     kind: "counter",
     unit: "{read}",
-    help: "Look-ups of records; `ichor.result`: hit, miss (one read of the store may answer several), or bypass (the store had to be asked).",
+    help:
+      "Look-ups of records, or of a side-car's kept answers (`answers`); `ichor.result`: hit, miss (one question to the store, or to the " +
+      "server, may answer several), or bypass (it had to be asked).",
     attributes: ["ichor.cache", "ichor.result"],
   },
   "ichor.cache.size": {
     kind: "gauge",
     unit: "By",
-    help: "Memory that cached records take, as estimated.",
+    help: "Memory that cached records, or kept answers, take, as estimated.",
     attributes: ["ichor.cache"],
   },
   "ichor.log.revision": {
@@ -168,6 +170,42 @@ export const instruments = {
     help: "Whether hints of other servers can be heard; no value if none are configured.",
     attributes: [],
     across: "least",
+  },
+  "ichor.upstream.questions": {
+    kind: "counter",
+    unit: "{question}",
+    help: "What a side-car asks its server; `ichor.outcome`: ok, failed, or refused, as too much was being asked.",
+    attributes: ["ichor.outcome"],
+  },
+  "ichor.upstream.waiting": {
+    kind: "gauge",
+    unit: "{question}",
+    help: "Questions of a side-car that its server hasn't answered yet.",
+    attributes: [],
+  },
+  "ichor.key_set.connected": {
+    kind: "gauge",
+    unit: "1",
+    help: "Whether a side-car follows its server.",
+    attributes: [],
+  },
+  "ichor.key_set.age": {
+    kind: "gauge",
+    unit: "s",
+    help: "Age of what a side-car knows; above its bound it decides nothing by itself. No value before it knows anything.",
+    attributes: [],
+  },
+  "ichor.key_set.revision": {
+    kind: "gauge",
+    unit: "{revision}",
+    help: "Revision up to which a side-car knows every change.",
+    attributes: [],
+  },
+  "ichor.gateway.answers": {
+    kind: "counter",
+    unit: "{answer}",
+    help: "Answers to gateways; `ichor.door`: forward-auth or ext_authz.",
+    attributes: ["ichor.door", "http.response.status_code"],
   },
   "ichor.periodic.runs": {
     kind: "counter",

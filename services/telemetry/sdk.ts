@@ -37,9 +37,9 @@ export async function startSdk(options: TelemetryOptions): Promise<Telemetry> {
 }
 
 /** Who tells: what the standard variables OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say rules. */
-function resourceOf({ version, instanceId }: TelemetryOptions): Resource {
+function resourceOf({ service, version, instanceId }: TelemetryOptions): Resource {
   const own = resourceFromAttributes({
-    "service.name": "ichor",
+    "service.name": service,
     "service.version": version,
     "service.instance.id": instanceId,
   });

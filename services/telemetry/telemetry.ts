@@ -19,6 +19,8 @@ export interface TelemetryOptions {
   readonly otlpEndpoint: string | undefined;
   /** Which part of the traces that begin here is recorded, from 0 to 1. */
   readonly traceSampleRatio: number;
+  /** `service.name`, unless the environment says another. */
+  readonly service: "ichor" | "ichor-sidecar";
   readonly version: string;
   /** Tells this process from others of the service. */
   readonly instanceId: string;

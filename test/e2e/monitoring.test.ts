@@ -3,9 +3,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { instruments } from "../../services/telemetry/instruments.ts";
 import { makeCertificate } from "../support/certificate.ts";
 import { createTestDatabase, type TestDatabase } from "../support/databases.ts";
+import { instrumentsMissing, isOfSidecar, metricsIn, metricsTold } from "../support/metric-names.ts";
 import { requirement } from "../support/requirements.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
@@ -23,17 +23,6 @@ interface Dashboard {
 /** What Grafana puts in the place of its variables. */
 const expressions = dashboard.panels.flatMap(({ targets }) =>
   targets.map(({ expr }) => expr.replaceAll("$__rate_interval", "5m").replaceAll("$job", "ichor")),
-);
-
-/** Metrics that a text of PromQL or of rules names: none but those of the prefixes that Ichor's have. */
-function metricsIn(text: string): string[] {
-  return [...new Set(text.match(/\b(?:ichor|rpc|db|process|nodejs|v8js)_[a-z0-9_]+(?=[\s{[)\]]|$)/gm) ?? [])].filter(
-    (name) => !labels.has(name),
-  );
-}
-
-const labels = new Set(
-  Object.values(instruments).flatMap(({ attributes }) => attributes.map((name: string) => name.replaceAll(".", "_"))),
 );
 
 promtool.describe("the rules and the dashboard", (path) => {
@@ -113,19 +102,17 @@ postgres.describe("a busy server on PostgreSQL, over TLS,", (serverUrl) => {
     temporary.remove();
   });
 
-  const told = () => new Set([...metrics.matchAll(/^([a-z0-9_]+)(?:\{.*\})? \S+$/gm)].map(([, name = ""]) => name));
+  const told = () => metricsTold(metrics);
 
   it("tells every metric that a rule or a panel names", () => {
     const named = [...metricsIn(rules), ...expressions.flatMap(metricsIn)];
     expect(new Set(named).size).toBeGreaterThanOrEqual(25);
-    expect(named.filter((name) => !told().has(name))).toEqual([]);
+    expect(named.filter((name) => !told().has(name) && !isOfSidecar(name))).toEqual([]);
     expect(metricsIn("rate(ichor_no_such_thing_total[5m])").filter((name) => !told().has(name))).toHaveLength(1);
   });
 
   it("tells every instrument of the list, but for what it isn't set up for", () => {
-    const names = Object.keys(instruments).map((name) => name.replaceAll(".", "_"));
-    const missing = names.filter((name) => ![...told()].some((each) => each.startsWith(name)));
-    expect(missing).toEqual(["ichor_limits_shared"]);
+    expect(instrumentsMissing(metrics).filter((name) => !isOfSidecar(name))).toEqual(["ichor_limits_shared"]);
   });
 
   it("has values that can be", () => {

@@ -97,7 +97,7 @@ export const boundaries: Readonly<Record<string, Boundary>> = {
   workers: { values: ["core", "telemetry"], types: ["changes", "limits"] },
   limits: { values: ["core"] },
   wire: { values: ["core"] },
-  sidecar: { values: ["core", "wire", "rpc", "http", "subscribers", "verifier"] },
+  sidecar: { values: ["core", "wire", "rpc", "http", "subscribers", "telemetry", "verifier"] },
   verifier: { values: ["core", "wire", "durable-file"] },
   client: { values: ["core"] },
   core: { values: [] },
