@@ -68,7 +68,7 @@ export class EventStream {
   async run(): Promise<void> {
     const { tail } = this.#source;
     const unsubscribe = tail.subscribe((event) => this.#take(event));
-    this.#call.onGone(() => this.#end());
+    this.#call.onClose(() => this.#end());
     try {
       this.#send({ case: "subscribed", value: { storeEpoch: tail.storeEpoch, afterRevision: this.#at } });
       await this.#follow();

@@ -2,6 +2,7 @@ import { contentHashOf } from "../core/key-set/content-hash.ts";
 import type { Feed, FeedEvent, Position } from "../core/key-set/feed.ts";
 import type { FeedSignature, FeedStatement } from "../core/key-set/feed-statement.ts";
 import type { KeySetDelta } from "../core/key-set/key-set-delta.ts";
+import type { EndListener } from "../rpc/call.ts";
 import type { Frame } from "../rpc/frame.ts";
 import { type Channel, eventFrame, type Follower } from "../subscribers/event-frame.ts";
 import { keySetItemsToProto } from "../wire/key-set.ts";
@@ -16,7 +17,7 @@ const keptFramesMax = 64;
 export type SignEvent = (statement: Omit<FeedStatement, "issuer" | "tenantId">) => FeedSignature | undefined;
 
 /** A feed on the wire: each of its events is encoded and signed once, whoever gets it. */
-export class FeedChannel<F extends Feed = Feed> implements Channel {
+export class FeedChannel<F extends Feed = Feed> implements Channel, EndListener<unknown> {
   readonly name: string;
   readonly feed: F;
   /** How many streams need it. */
@@ -24,17 +25,22 @@ export class FeedChannel<F extends Feed = Feed> implements Channel {
   readonly #asOfMs: () => number;
   readonly #sign: SignEvent;
   readonly #followers = new Set<Follower>();
+  readonly #onLeft: () => void;
   readonly #stop: () => void;
   #parts: SnapshotParts | undefined;
   /** Made for who comes to the feed where it stands; by what they are, and as of when. */
   readonly #kept = new Map<string, Iterable<Frame>>();
 
-  /** @param asOfMs when the last read of the log began that found no gap */
-  constructor(name: string, feed: F, asOfMs: () => number, sign: SignEvent) {
+  /**
+   * @param asOfMs when the last read of the log began that found no gap
+   * @param onLeft called when a stream that needed it has ended
+   */
+  constructor(name: string, feed: F, asOfMs: () => number, sign: SignEvent, onLeft: () => void) {
     this.name = name;
     this.feed = feed;
     this.#asOfMs = asOfMs;
     this.#sign = sign;
+    this.#onLeft = onLeft;
     this.#stop = feed.follow((event) => this.#tell(event));
   }
 
@@ -44,6 +50,11 @@ export class FeedChannel<F extends Feed = Feed> implements Channel {
 
   remove(follower: Follower): void {
     this.#followers.delete(follower);
+  }
+
+  ended(): void {
+    this.holds--;
+    this.#onLeft();
   }
 
   close(): void {

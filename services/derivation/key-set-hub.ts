@@ -166,10 +166,7 @@ export class KeySetHub {
   /** So that it isn't dropped before someone follows it. */
   #hold(channel: FeedChannel, subscriber: Subscriber): void {
     channel.holds++;
-    subscriber.onEnd(() => {
-      channel.holds--;
-      this.#dropIdle();
-    });
+    subscriber.onEnd(channel);
   }
 
   async #publicChannel(tenantId: TenantId, subscriber: Subscriber): Promise<FeedChannel<PublicFeed>> {
@@ -202,7 +199,8 @@ export class KeySetHub {
     const { tail, feedKeys, issuer } = this.#deps;
     const sign: SignEvent = (told) =>
       feedKeys.sign(feedStatementBytes({ ...told, issuer: issuerOf(issuer(), tenant), tenantId: tenant.id }));
-    return new FeedChannel(name, feed, () => tail.asOfMs, sign);
+    const asOfMs = () => tail.asOfMs;
+    return new FeedChannel(name, feed, asOfMs, sign, () => this.#dropIdle());
   }
 
   #feedKeysFrame(): Frame {

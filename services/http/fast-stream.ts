@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Message } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
+import type { StreamDone } from "../rpc/admitted-stream.ts";
 import { type MethodRegistry, openRequestBytesMax, type StreamMethod } from "../rpc/method-registry.ts";
 import { endUnreadStream } from "../rpc/node-handler.ts";
 import type { Screened } from "../rpc/pipeline.ts";
@@ -47,7 +48,7 @@ function isPlain(headers: IncomingHttpHeaders, { encodingHeader, timeoutHeader }
 }
 
 /** One stream, from its request to its end. */
-class StreamedCall implements BodyReceiver {
+class StreamedCall implements BodyReceiver, StreamDone {
   readonly lasting = true;
   readonly #deps: FastCallDeps;
   readonly #method: StreamMethod;
@@ -90,29 +91,27 @@ class StreamedCall implements BodyReceiver {
       this.faulty(thrown);
       return;
     }
-    const sink = new Http2FrameSink(this.#stream, () => this.#protocol.respond(this.#stream));
-    const end = (error: ConnectError | undefined) => this.#end(error);
-    // What the pipeline rejects with is recorded and ready to be sent.
-    this.#deps.pipeline.stream(this.#method, request, this.#carrier, sink).then(end as () => void, end);
+    const sink = new Http2FrameSink(this.#stream, this.#protocol);
+    this.#deps.pipeline.stream(this.#method, request, this.#carrier, sink, this);
   }
 
   faulty(thrown: unknown): void {
     const { name } = this.#method;
     void this.#screen().then((screened) => {
-      if (screened) this.#end(this.#deps.pipeline.refuse(name, false, this.#carrier, thrown, screened));
+      if (screened) this.done(this.#deps.pipeline.refuse(name, false, this.#carrier, thrown, screened));
     });
   }
 
   /** Asked at most once, and only for what is large or faulty; undefined: the caller has been refused. */
   #screen(): Promise<Screened | undefined> {
     this.#screening ??= this.#deps.pipeline.screen(this.#method, this.#carrier).catch((error: ConnectError) => {
-      this.#end(error);
+      this.done(error);
       return undefined;
     });
     return this.#screening;
   }
 
-  #end(error: ConnectError | undefined): void {
+  done(error: ConnectError | undefined): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
     try {
@@ -124,9 +123,9 @@ class StreamedCall implements BodyReceiver {
   }
 }
 
-/** The same headers in a third of the memory: what Node gives is a dictionary. */
+/** The same headers, without those of HTTP/2 itself, in a fourth of the memory: what Node gives is a dictionary. */
 function compact(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const copy: IncomingHttpHeaders = {};
-  for (const name in headers) copy[name] = headers[name];
+  for (const name in headers) if (!name.startsWith(":")) copy[name] = headers[name];
   return copy;
 }

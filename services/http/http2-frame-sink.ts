@@ -1,6 +1,7 @@
 import type { ServerHttp2Stream } from "node:http2";
 import type { FrameSink } from "../rpc/call.ts";
 import type { Frame } from "../rpc/frame.ts";
+import type { StreamProtocol } from "./stream-protocols.ts";
 
 /** Below this many buffered bytes a stream counts as drained. */
 const drainedBytes = 64 * 1024;
@@ -8,12 +9,11 @@ const drainedBytes = 64 * 1024;
 /** Writes frames as they were encoded straight to a stream, and answers with its headers at the first. */
 export class Http2FrameSink implements FrameSink {
   readonly #stream: ServerHttp2Stream;
-  readonly #respond: () => void;
+  readonly #protocol: Pick<StreamProtocol, "respond">;
 
-  /** @param respond sends the headers of a stream */
-  constructor(stream: ServerHttp2Stream, respond: () => void) {
+  constructor(stream: ServerHttp2Stream, protocol: Pick<StreamProtocol, "respond">) {
     this.#stream = stream;
-    this.#respond = respond;
+    this.#protocol = protocol;
   }
 
   get bufferedBytes(): number {
@@ -23,7 +23,7 @@ export class Http2FrameSink implements FrameSink {
   write(frame: Frame): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.closed) return;
-    if (!stream.headersSent) this.#respond();
+    if (!stream.headersSent) this.#protocol.respond(stream);
     stream.write(frame.binary);
   }
 

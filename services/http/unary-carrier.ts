@@ -43,10 +43,9 @@ export class UnaryCarrier implements Carrier {
     return this.#controller.signal;
   }
 
-  onGone(callback: () => void): void {
-    const answer = this.#answer;
-    if (answer.destroyed) callback();
-    else answer.on("close", () => answer.writableEnded || callback());
+  onClose(callback: () => void): void {
+    if (this.#answer.destroyed) callback();
+    else this.#answer.on("close", callback);
   }
 
   timeoutMs(): number | undefined {
@@ -55,7 +54,7 @@ export class UnaryCarrier implements Carrier {
 
   #makeController(): AbortController {
     const controller = new AbortController();
-    this.onGone(() => controller.abort(clientGone()));
+    this.onClose(() => this.#answer.writableEnded || controller.abort(clientGone()));
     return controller;
   }
 }

@@ -26,8 +26,8 @@ export interface Carrier {
   readonly signal: AbortSignal;
   /** What `signal.aborted` says, for a transport that can tell without making a signal. */
   readonly aborted?: boolean;
-  /** Calls back once when the client goes away, at once if it has; for less than a signal takes. */
-  onGone(callback: () => void): void;
+  /** Calls back once when nothing can be sent any more, at once if that is so; for less than a signal takes. */
+  onClose(callback: () => void): void;
   /** What the client's deadline leaves, in ms; undefined: none was given. */
   timeoutMs(): number | undefined;
 }
@@ -61,8 +61,8 @@ export type Unary<M extends DescMethodUnary = DescMethodUnary> = (
 export interface StreamCall extends CallFacts {
   /** Authenticates and authorises the caller again. Rejects as the call would have been refused. */
   recheck(): Promise<void>;
-  /** Calls back once when the client goes away, at once if it has. */
-  onGone(callback: () => void): void;
+  /** Calls back once when nothing can be sent any more, at once if that is so: mostly, when the client goes away. */
+  onClose(callback: () => void): void;
 }
 
 /** Where a streaming method writes its messages. */
@@ -75,12 +75,28 @@ export interface FrameSink {
   drained(): Promise<void>;
 }
 
-/** A server-streaming method: resolves when the stream ends well; rejects with IchorError. */
+/** Is told of the end of a stream. An object, so that one that many streams share costs each nothing. */
+export interface EndListener<S> {
+  ended(stream: S): void;
+}
+
+/** A stream that goes on once its method has begun it. */
+export interface LastingStream {
+  /** Why its caller was refused meanwhile; undefined: it wasn't. */
+  readonly refusal: unknown;
+  /** Tells the listener when the stream ends, once, at once if it has. */
+  onEnd(listener: EndListener<LastingStream>): void;
+}
+
+/**
+ * A server-streaming method: resolves when the stream ends well; or when it is begun, with what tells of its end, so that
+ * nothing waits for it meanwhile: a suspended method takes more memory than the rest of a stream. Rejects with IchorError.
+ */
 export type Streaming<M extends DescMethodServerStreaming = DescMethodServerStreaming> = (
   request: MessageShape<M["input"]>,
   call: StreamCall,
   sink: FrameSink,
-) => Promise<void>;
+) => Promise<LastingStream | undefined>;
 
 /** The methods of a service, unary and server-streaming, each under its local name. */
 export type ScopedMethods<S extends DescService> = {

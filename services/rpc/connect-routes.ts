@@ -1,5 +1,6 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import {
+  type ConnectError,
   type ConnectRouter,
   createContextKey,
   createContextValues,
@@ -74,7 +75,10 @@ function addStream(router: ConnectRouter, method: StreamMethod, pipeline: Pipeli
   async function* implementation(request: Message, context: HandlerContext): AsyncGenerator<Message> {
     const stream = context.values.get(frameStreamKey);
     if (stream === undefined) throw new TypeError("a stream needs somewhere to write to");
-    const served = pipeline.stream(method, request, carrierOf(context), stream);
+    const served = new Promise<void>((resolve, reject) => {
+      const done = (error: ConnectError | undefined) => (error === undefined ? resolve() : reject(error));
+      pipeline.stream(method, request, carrierOf(context), stream, { done });
+    });
     // The others go past connect.
     const first = await Promise.race([stream.first, served]);
     if (first) yield first.message;
@@ -140,7 +144,7 @@ function carrierOf(context: HandlerContext): Carrier {
     peerAddress: context.values.get(peerAddressKey),
     certified: context.values.get(certifiedPeerKey),
     signal: context.signal,
-    onGone: (callback) => onAbort(context.signal, callback),
+    onClose: (callback) => onAbort(context.signal, callback),
     timeoutMs: context.timeoutMs,
   };
 }
@@ -153,7 +157,7 @@ function carrierOfRequest({ header, signal, contextValues }: UniversalServerRequ
     peerAddress: values.get(peerAddressKey),
     certified: values.get(certifiedPeerKey),
     signal,
-    onGone: (callback) => onAbort(signal, callback),
+    onClose: (callback) => onAbort(signal, callback),
     timeoutMs: () => undefined,
   };
 }

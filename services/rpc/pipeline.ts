@@ -8,8 +8,9 @@ import type { TenantId } from "../core/ids.ts";
 import { parseTraceparent } from "../core/traceparent.ts";
 import type { CallerAccess } from "./access.ts";
 import { AdmittedCall } from "./admitted-call.ts";
+import { AdmittedStream, type StreamDone, type StreamSteps } from "./admitted-stream.ts";
 import { bearerCredential } from "./bearer-credential.ts";
-import type { Call, Carrier, FrameSink, StreamCall } from "./call.ts";
+import type { Call, Carrier, FrameSink, LastingStream } from "./call.ts";
 import { CallLifetime } from "./call-lifetime.ts";
 import type { RecordCall, RpcSystem } from "./call-record.ts";
 import { CallSlots } from "./call-slots.ts";
@@ -95,13 +96,14 @@ export interface Pipeline {
    * isn't recorded.
    */
   screen(method: Admitted, carrier: Carrier): Promise<Screened>;
-  /** Runs a streaming method until its stream ends; steps 1 to 3, 5 to 8 and 10. Rejects with a ConnectError. */
+  /** Runs a streaming method, and tells `then` when its stream has ended; steps 1 to 3, 5 to 8 and 10. */
   stream<M extends DescMethodServerStreaming>(
     method: StreamMethod<M>,
     request: MessageShape<M["input"]>,
     carrier: Carrier,
     sink: FrameSink,
-  ): Promise<void>;
+    then: StreamDone,
+  ): void;
   /** Runs an open method. Rejects with a ConnectError. */
   open<T>(method: string, carrier: Carrier, run: () => Promise<T>): Promise<T>;
   /** Runs an open streaming method. Throws ConnectErrors. */
@@ -181,43 +183,29 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     request: MessageShape<M["input"]>,
     carrier: Carrier,
     sink: FrameSink,
-  ): Promise<void> {
+    then: StreamDone,
+  ): void {
     const progress = begin(method.name, false, carrier);
-    try {
+    const run = async () => {
       requireNotDraining();
-      const running = traced(progress, () =>
-        after(authorize(method, progress), (screened) => {
-          const call = streamCall(method, progress, screened);
-          return after(limitUse(method, call), () => method.run(request, call, sink));
-        }),
-      );
-      return finished(Promise.resolve(running), progress);
-    } catch (thrown) {
-      return finished(Promise.reject(thrown), progress);
-    }
-  }
-
-  // Streams last: these two are functions of their own, so that the closures keep nothing of the request in memory.
-
-  function streamCall(method: Admitted, progress: Progress, screened: Screened): StreamCall {
-    const { clientAddress, carrier } = progress;
-    return {
-      method: method.name,
-      ...screened,
-      clientAddress,
-      recheck: async () => void (await authorize(method, progress)),
-      onGone: (callback) => carrier.onGone(callback),
+      const { caller, tenantId } = await authorize(method, progress);
+      const call = new AdmittedStream(steps, method.access, progress, caller, tenantId, then);
+      await limitUse(method, call);
+      const lasting = await method.run(request, call, sink);
+      if (lasting) lasting.onEnd(call);
+      else call.ended(endedWell);
     };
+    traced(progress, run).catch((thrown: unknown) => then.done(steps.settle(progress, thrown)));
   }
 
-  function finished(running: Promise<void>, progress: Progress): Promise<void> {
-    return running.then(
-      () => finish(progress, undefined),
-      (thrown: unknown) => {
-        throw fail(progress, thrown);
-      },
-    );
-  }
+  const steps: StreamSteps<Progress> = {
+    recheck: async (access, progress) => void (await authorize({ access }, progress)),
+    settle(progress, refusal) {
+      if (refusal !== undefined) return fail(progress, refusal);
+      finish(progress, undefined);
+      return undefined;
+    },
+  };
 
   async function screen(method: Admitted, carrier: Carrier): Promise<Screened> {
     const progress = begin(method.name, false, carrier);
@@ -240,7 +228,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
     });
   }
 
-  function limitUse({ access }: Admitted, { caller }: Screened): Eventual<void> {
+  function limitUse({ access }: Admitted, { caller }: Pick<Screened, "caller">): Eventual<void> {
     return "unlimited" in access ? undefined : limitCaller(caller);
   }
 
@@ -351,6 +339,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
 
   return { unary, screen, stream, open, openStream, refuse };
 }
+
+const endedWell: LastingStream = { refusal: undefined, onEnd: (listener) => listener.ended(endedWell) };
 
 function systemOf(carrier: Carrier): RpcSystem {
   return carrier.header("content-type")?.startsWith("application/grpc") ? "grpc" : "connectrpc";

@@ -1,5 +1,6 @@
 import type { StreamCaller } from "../core/caller-end.ts";
 import { IchorError } from "../core/errors.ts";
+import type { EndListener } from "../rpc/call.ts";
 import type { Subscriber } from "./subscriber.ts";
 
 /** Time between heartbeats, in ms. */
@@ -21,7 +22,7 @@ export interface OpenStreamsDeps {
 }
 
 /** The streams that are open: their callers are checked again and again, and all are ended when the process stops. */
-export class OpenStreams {
+export class OpenStreams implements EndListener<Subscriber> {
   readonly #deps: OpenStreamsDeps;
   readonly #all = new Set<Subscriber>();
   #cancelTimer: () => void = () => {};
@@ -41,10 +42,12 @@ export class OpenStreams {
     if (this.#deps.drain.aborted) throw new IchorError("DRAINING", "the server is shutting down");
     if (this.#all.size === 0) this.#beat();
     this.#all.add(subscriber);
-    subscriber.onEnd(() => {
-      this.#all.delete(subscriber);
-      if (this.#all.size === 0) this.#cancelTimer();
-    });
+    subscriber.onEnd(this);
+  }
+
+  ended(subscriber: Subscriber): void {
+    this.#all.delete(subscriber);
+    if (this.#all.size === 0) this.#cancelTimer();
   }
 
   /** Checks again those whose callers may have ended. */

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { ResyncReason } from "../../gen/ichor/v1/key_set_pb.ts";
 import { isCallerRefusal } from "../core/caller-end.ts";
 import type { KeyId, SubscriptionId, TenantId } from "../core/ids.ts";
-import type { FrameSink, StreamCall } from "../rpc/call.ts";
+import type { EndListener, FrameSink, LastingStream, StreamCall } from "../rpc/call.ts";
 import type { Frame } from "../rpc/frame.ts";
 import { toDuration } from "../wire/time.ts";
 import { type Channel, eventFrame, type Follower } from "./event-frame.ts";
@@ -17,10 +17,8 @@ const framesAtOnce = 3;
 /** How long a client may take to read a part of a snapshot, in ms. */
 export const snapshotStallMsMax = 30_000;
 
-export interface SubscriberParts {
-  readonly id: SubscriptionId;
-  readonly call: StreamCall;
-  readonly sink: FrameSink;
+/** What all streams of a process share. */
+export interface SubscriberDeps {
   /** Calls back once after so many ms and gives what cancels that. */
   readonly schedule: (callback: () => void, delayMs: number) => () => void;
   readonly tally: StreamTally;
@@ -30,22 +28,35 @@ export interface SubscriberParts {
  * One stream of WatchKeySet. What is written to it is bounded: a client that doesn't read is told to begin anew and let
  * go, so that it costs no more than its buffer.
  */
-export class Subscriber implements Follower {
+export class Subscriber implements Follower, LastingStream {
   readonly id: SubscriptionId;
-  readonly keyId: KeyId;
-  readonly callerTenantId: TenantId;
-  readonly #parts: SubscriberParts;
-  readonly #channels = new Set<Channel>();
+  readonly #call: Pick<StreamCall, "caller" | "recheck">;
+  readonly #sink: FrameSink;
+  readonly #deps: SubscriberDeps;
+  // Both never pushed to: an array that grows takes room for seventeen.
+  #channels: readonly Channel[] = [];
+  #atEnd: readonly EndListener<Subscriber>[] = [];
   #pending: Frame[] | undefined;
-  #atEnd: readonly (() => void)[] = [];
   #over = false;
   #refusal: unknown;
 
-  constructor(parts: SubscriberParts) {
-    this.#parts = parts;
-    this.id = parts.id;
-    this.keyId = parts.call.caller.keyId;
-    this.callerTenantId = parts.call.caller.tenantId;
+  constructor(id: SubscriptionId, call: Pick<StreamCall, "caller" | "recheck">, sink: FrameSink, deps: SubscriberDeps) {
+    this.id = id;
+    this.#call = call;
+    this.#sink = sink;
+    this.#deps = deps;
+  }
+
+  get keyId(): KeyId {
+    return this.#call.caller.keyId;
+  }
+
+  get callerTenantId(): TenantId {
+    return this.#call.caller.tenantId;
+  }
+
+  get refusal(): unknown {
+    return this.#refusal;
   }
 
   get over(): boolean {
@@ -55,22 +66,13 @@ export class Subscriber implements Follower {
   /** Follows a channel from now on. */
   follow(channel: Channel): void {
     if (this.#over) return;
-    this.#channels.add(channel);
+    if (!this.#channels.includes(channel)) this.#channels = this.#channels.concat(channel);
     channel.add(this);
   }
 
-  /** Calls back once when the stream ends, at once if it has: work that would wait for the end takes more memory. */
-  onEnd(callback: () => void): void {
-    if (this.#over) callback();
-    // Not pushed: an array that grows takes room for seventeen.
-    else this.#atEnd = this.#atEnd.concat(callback);
-  }
-
-  /** Resolves when the stream has ended well, rejects when its caller was refused. */
-  ended(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.onEnd(() => (this.#refusal === undefined ? resolve() : reject(this.#refusal)));
-    });
+  onEnd(listener: EndListener<Subscriber>): void {
+    if (this.#over) listener.ended(this);
+    else this.#atEnd = this.#atEnd.concat(listener);
   }
 
   send(frame: Frame): void {
@@ -80,14 +82,12 @@ export class Subscriber implements Follower {
       else this.#pending.push(frame);
       return;
     }
-    const { sink } = this.#parts;
-    if (sink.bufferedBytes > bufferedBytesMax) this.#tooSlow();
+    if (this.#sink.bufferedBytes > bufferedBytesMax) this.#tooSlow();
     else this.#write(frame);
   }
 
   /** Sends a snapshot no faster than it is read; what is told meanwhile comes after it. */
   async sendSnapshot(frames: Iterable<Frame>): Promise<void> {
-    const { sink } = this.#parts;
     this.#pending ??= [];
     let sent = 0;
     for (const frame of frames) {
@@ -95,7 +95,7 @@ export class Subscriber implements Follower {
       if (sent++ >= framesAtOnce) await nextTurn();
       if (this.#over) return;
       this.#write(frame);
-      if (sink.bufferedBytes > bufferedBytesMax) await this.#drained();
+      if (this.#sink.bufferedBytes > bufferedBytesMax) await this.#drained();
     }
     const pending = this.#pending;
     this.#pending = undefined;
@@ -114,7 +114,7 @@ export class Subscriber implements Follower {
   /** Ends the stream unless its caller would still be let in. */
   async recheck(): Promise<void> {
     try {
-      await this.#parts.call.recheck();
+      await this.#call.recheck();
     } catch (reason) {
       if (isCallerRefusal(reason)) this.#end([], reason);
     }
@@ -126,21 +126,20 @@ export class Subscriber implements Follower {
   }
 
   async #drained(): Promise<void> {
-    const { sink, schedule } = this.#parts;
     let cancel = () => {};
     const late = new Promise<void>((resolve) => {
-      cancel = schedule(() => {
+      cancel = this.#deps.schedule(() => {
         this.#tooSlow();
         resolve();
       }, snapshotStallMsMax);
     });
-    await Promise.race([sink.drained(), late]);
+    await Promise.race([this.#sink.drained(), late]);
     cancel();
   }
 
   #write(frame: Frame): void {
-    this.#parts.tally.messages += 1;
-    this.#parts.sink.write(frame);
+    this.#deps.tally.messages += 1;
+    this.#sink.write(frame);
   }
 
   #tooSlow(): void {
@@ -148,7 +147,7 @@ export class Subscriber implements Follower {
   }
 
   #resync(reason: ResyncReason): void {
-    if (!this.#over) this.#parts.tally.resync(reason);
+    if (!this.#over) this.#deps.tally.resync(reason);
     this.#end([eventFrame({ case: "resyncRequired", value: { feed: "", reason, snapshotFollows: false } })]);
   }
 
@@ -157,10 +156,11 @@ export class Subscriber implements Follower {
     this.#over = true;
     this.#pending = undefined;
     for (const channel of this.#channels) channel.remove(this);
-    this.#channels.clear();
+    this.#channels = [];
     for (const frame of last) this.#write(frame);
     this.#refusal = refusal;
-    for (const callback of this.#atEnd) callback();
+    const listeners = this.#atEnd;
     this.#atEnd = [];
+    for (const listener of listeners) listener.ended(this);
   }
 }

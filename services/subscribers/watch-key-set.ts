@@ -4,7 +4,7 @@ import { FieldViolations } from "../core/field-violations.ts";
 import { type KeyId, newId, parseId, type SubscriptionId, type TenantId } from "../core/ids.ts";
 import type { Position } from "../core/key-set/feed.ts";
 import { audienceScope } from "../core/scopes.ts";
-import type { StreamCall, Streaming, Unary } from "../rpc/call.ts";
+import type { EndListener, StreamCall, Streaming, Unary } from "../rpc/call.ts";
 import { toDuration } from "../wire/time.ts";
 import { eventFrame } from "./event-frame.ts";
 import { heartbeatMs } from "./open-streams.ts";
@@ -60,15 +60,17 @@ export interface KeySetSource {
 
 /** WatchKeySet: what verifies the tenant's tokens, as a stream. */
 export function watchKeySet(source: KeySetSource): Streaming<typeof DerivationService.method.watchKeySet> {
-  const { book, schedule, tally, now, random } = source;
+  const { book, now, random } = source;
+  const leaving: EndListener<Subscriber> = { ended: ({ id }) => void book.disconnected(id) };
   return async (request, call, sink) => {
     const draft = parseDraft(request);
     for (const audience of draft.audiences) requireScope(call.caller, `${audienceScope}${audience}`);
     const { tenantId, issuer } = await source.admit(draft, call);
     const id = newId("sub", now(), random(10));
-    const subscriber = new Subscriber({ id, call, sink, schedule, tally });
+    const subscriber = new Subscriber(id, call, sink, source);
     await book.open(id, draft, call);
-    untilGone(subscriber, call, book);
+    subscriber.onEnd(leaving);
+    closeWith(call, subscriber);
     const subscribed = {
       subscriptionId: id,
       tenantId,
@@ -83,14 +85,13 @@ export function watchKeySet(source: KeySetSource): Streaming<typeof DerivationSe
       subscriber.close();
       throw error;
     }
-    return subscriber.ended();
+    return subscriber;
   };
 }
 
-/** A function of its own, so that what lasts as long as the stream keeps nothing of the request in memory. */
-function untilGone(subscriber: Subscriber, call: StreamCall, book: SubscriptionBook): void {
-  subscriber.onEnd(() => void book.disconnected(subscriber.id));
-  call.onGone(() => subscriber.close());
+/** A function of its own, so that what is called back keeps nothing of the request in memory. */
+function closeWith(call: StreamCall, subscriber: Subscriber): void {
+  call.onClose(() => subscriber.close());
 }
 
 /** AckKeySet: how far a subscription has come. */

@@ -36,12 +36,14 @@ export class WorldSubscriber {
     const call = { caller: { keyId: "key_x", tenantId }, recheck: async () => {} } as unknown as StreamCall;
     const sink = { bufferedBytes: 0, write: (frame: Frame) => void frames.push(frame), drained: async () => {} };
     const id = newId("sub", 0, ids(10)) as SubscriptionId;
-    const subscriber = new Subscriber({ id, call, sink, schedule: () => () => {}, tally: new StreamTally() });
+    const subscriber = new Subscriber(id, call, sink, { schedule: () => () => {}, tally: new StreamTally() });
     const line = { subscriber, frames, over: false };
     this.#line = line;
     const order = { tenantId, audiences: [], resume: this.replica.resumePoint };
-    subscriber.onEnd(() => {
-      line.over = true;
+    subscriber.onEnd({
+      ended() {
+        line.over = true;
+      },
     });
     server.hub.begin(subscriber, order).catch(() => subscriber.close());
   }

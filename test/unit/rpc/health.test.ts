@@ -15,7 +15,7 @@ function makeHealth() {
     header: () => undefined,
     peerAddress: "",
     signal: client.signal,
-    onGone: () => {},
+    onClose: () => {},
     timeoutMs: () => undefined,
   };
   const [check, watch] = healthService(["ichor.v1.AdminService"], readiness).open;

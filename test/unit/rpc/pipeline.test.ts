@@ -20,7 +20,7 @@ function carrierOf({ headers = { authorization: "Bearer root" }, timeout, ...res
     header: (name) => headers[name],
     peerAddress: "192.0.2.1",
     signal: new AbortController().signal,
-    onGone: () => {},
+    onClose: () => {},
     timeoutMs: () => timeout,
     ...rest,
   };

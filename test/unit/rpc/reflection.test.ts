@@ -20,7 +20,7 @@ async function ask(...asked: Asked[]) {
     header: () => undefined,
     peerAddress: "",
     signal: new AbortController().signal,
-    onGone: () => {},
+    onClose: () => {},
     timeoutMs: () => undefined,
   };
   const [v1] = reflectionServices([AdminService]);
