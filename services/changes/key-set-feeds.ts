@@ -101,9 +101,9 @@ export class KeySetFeeds {
     }
     const missed = rows.filter(({ revision }) => revision > since.revision && revision <= to.revision);
     if (BigInt(missed.length) !== to.revision - since.revision) return { resync: "compacted" };
-    // What was read of the store may be of another history than the feed, for as long as the tail hasn't seen it.
-    const last = missed.at(-1);
-    if (last !== undefined && Buffer.compare(last.hash, to.hash) !== 0) return { resync: "other_history" };
+    // What is known or read of the log may be of another history than the feed, for as long as the tail hasn't seen it.
+    const { hash } = missed.at(-1) ?? since;
+    if (Buffer.compare(hash, to.hash) !== 0) return { resync: "other_history" };
     return { delta: replayOf(feed, missed) };
   }
 

@@ -48,13 +48,16 @@ async function sidecar(flags: Flags, { env, stdout, stop, onReload }: CliIo): Pr
   const log = pino(logOptions(config.logLevel), lines);
   const tls = config.tls && readTlsFiles(config.tls);
   const upstreamCertificates = config.upstreamTls && readClientTlsFiles(config.upstreamTls);
+  const relayTls = config.relay?.tls && readTlsFiles(config.relay.tls);
   const telemetry = await startTelemetry(telemetryOptions("ichor-sidecar", config));
   const { meterProvider, prometheus } = telemetry;
   const { traceCall } = await tracingBy(telemetry.tracerProvider);
   const processMetrics = observeProcess(meterProvider);
-  const built = usable(() => buildSidecar({ ...config, upstreamCertificates, meterProvider, traceCall, log }));
+  const built = usable(() =>
+    buildSidecar({ ...config, relay: config.relay !== undefined, upstreamCertificates, meterProvider, traceCall, log }),
+  );
   const metricsListener = prometheus && createMetricsListener(prometheus);
-  const { handler, fastUnary, readiness } = built;
+  const { handler, fastUnary, readiness, relay } = built;
   try {
     const door = ownDoor(config, { createListener, setting: flagOf("listen"), handler, fastUnary, tls, log });
     processMetrics.observeCertificate(() => door.certificateEnd());
@@ -63,22 +66,33 @@ async function sidecar(flags: Flags, { env, stdout, stop, onReload }: CliIo): Pr
       config.metricsListen &&
       (await bound(metricsListener, config.metricsListen, flagOf("metricsListen")));
     const address = await door.open();
+    const relayDoor =
+      relay &&
+      config.relay &&
+      ownDoor(config.relay, { createListener, setting: flagOf("relayListen"), ...relay, tls: relayTls, log });
+    const relayAddress = await relayDoor?.open();
     const prepare = async (next: SidecarConfig) => {
       const apply = door.prepare(next);
+      const applyToRelay = next.relay && relayDoor?.prepare(next.relay);
       const renewed = next.upstreamTls && readClientTlsFiles(next.upstreamTls);
       return () => {
         log.level = next.logLevel;
         if (renewed) built.renewUpstreamCertificates(renewed);
         apply();
+        applyToRelay?.();
       };
     };
     onReload(reloader(sidecarSettings, config, { read, prepare, onReload: built.countReload, log }));
     const { upstream, audience } = config;
-    log.info({ address, metrics: metrics?.url, upstream, audience, version, build: buildId() }, "listening");
+    log.info(
+      { address, relay: relayAddress, metrics: metrics?.url, upstream, audience, version, build: buildId() },
+      "listening",
+    );
     await aborted(stop);
     log.info({}, "draining");
     readiness.drain();
-    log.info(await door.drain(drainMsMax), "stopped");
+    const [drained] = await Promise.all([door.drain(drainMsMax), relayDoor?.drain(drainMsMax)]);
+    log.info(drained, "stopped");
   } finally {
     await built.close();
     processMetrics.close();

@@ -39,6 +39,8 @@ export interface SidecarConfig
   readonly tls: ListenerTlsFiles | undefined;
   /** Paths of what the connection to the server needs; undefined: nothing but the system's authorities. */
   readonly upstreamTls: ClientTlsFiles | undefined;
+  /** Where it is followed by others; undefined: nowhere. */
+  readonly relay: { readonly listen: ListenAddress; readonly tls: ListenerTlsFiles | undefined } | undefined;
   /** What was set, from which the rest is made: to compare with a later reading. */
   readonly given: GivenSettings;
 }
@@ -60,6 +62,7 @@ export async function readSidecarConfig({ flags, env }: Omit<Sources, "file">): 
   const routes = given.routes === undefined ? undefined : await readRoutesFile(given.routes, faults);
   const tls = listenerTlsOf(sidecarSettings, given, faults);
   const upstreamTls = upstreamTlsOf(given, faults);
+  const relay = relayOf(given, faults);
   if ("host" in listen && !isLoopback(listen.host) && given.allowRemote !== true && tls?.clients?.required !== true) {
     faults.add(
       `${listen.host} isn't loopback, and a side-car asks its callers for no credential: ask for their certificates ` +
@@ -71,7 +74,18 @@ export async function readSidecarConfig({ flags, env }: Omit<Sources, "file">): 
   }
   faults.throwIfAny();
   const { maxStaleness = 30, logLevel = "info", traceSampleRatio = 1 } = given;
-  const made = { upstream, credential, maxStaleness, listen, logLevel, traceSampleRatio, routes, tls, upstreamTls };
+  const made = {
+    upstream,
+    credential,
+    maxStaleness,
+    listen,
+    logLevel,
+    traceSampleRatio,
+    routes,
+    tls,
+    upstreamTls,
+    relay,
+  };
   return Object.freeze({ ...given, ...made, given: Object.freeze(given) });
 }
 
@@ -84,6 +98,19 @@ function upstreamTlsOf(given: GivenSettings, faults: Faults): ClientTlsFiles | u
   if (upstream?.startsWith("http:")) faults.add(`${flagOf("upstream")} must be https:// if certificates matter`);
   const own = certFile && keyFile ? { certFile: resolve(certFile), keyFile: resolve(keyFile) } : undefined;
   return { caFile: caFile && resolve(caFile), own };
+}
+
+function relayOf(given: GivenSettings, faults: Faults): SidecarConfig["relay"] {
+  const { relayListen: listen, relayTlsCertFile: certFile, relayTlsKeyFile: keyFile } = given;
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    faults.add(`${flagOf("relayTlsCertFile")} and ${flagOf("relayTlsKeyFile")} go together`);
+  }
+  if (listen === undefined) {
+    if ((certFile ?? keyFile) !== undefined) faults.add(`${flagOf("relayTlsCertFile")} needs ${flagOf("relayListen")}`);
+    return undefined;
+  }
+  const files = certFile && keyFile ? { certFile: resolve(certFile), keyFile: resolve(keyFile) } : undefined;
+  return { listen, tls: files && { ...files, clients: undefined } };
 }
 
 /** Names aren't looked up, but for the one that always means this machine. */

@@ -3,6 +3,7 @@ import {
   audience,
   baseUrl,
   headerName,
+  listenAddress,
   listenPlace,
   listOf,
   onOff,
@@ -79,6 +80,21 @@ export const sidecarSettings = settingsOf("SIDECAR", {
     "PEM certificate chain that is shown to the server; goes with `upstreamKeyFile`. A reload reads both files again.",
   ),
   upstreamKeyFile: setting(anyText, "none", "Its PEM private key; no rights for others than its owner and group."),
+  relayListen: setting(
+    listenAddress,
+    "none: nobody follows it",
+    "Where verifiers and other side-cars may follow this one, each with a key of its own: `host:port` or `[ipv6]:port`.",
+  ),
+  relayTlsCertFile: setting(
+    anyText,
+    "none: cleartext",
+    "PEM certificate chain of that listener; goes with `relayTlsKeyFile`. A reload reads both files again.",
+  ),
+  relayTlsKeyFile: setting(
+    anyText,
+    "none: cleartext",
+    "Its PEM private key; no rights for others than its owner and group.",
+  ),
 });
 
 export type SidecarSetting = keyof typeof sidecarSettings;

@@ -11,16 +11,13 @@ import type { FeedKeys } from "../keyring/feed-keys.ts";
 import type { Keyring } from "../keyring/keyring.ts";
 import type { Frame } from "../rpc/frame.ts";
 import { eventFrame } from "../subscribers/event-frame.ts";
-import { OpenStreams } from "../subscribers/open-streams.ts";
+import { aheadWaitMsMax, OpenStreams } from "../subscribers/open-streams.ts";
 import { StreamTally } from "../subscribers/stream-tally.ts";
 import type { Subscriber } from "../subscribers/subscriber.ts";
 import type { WatchOrder } from "../subscribers/watch-key-set.ts";
 import { audienceFeed, feedKeysToProto, publicFeed } from "../wire/key-set.ts";
 import { AudienceFeed } from "./audience-feed.ts";
 import { FeedChannel, type SignEvent } from "./feed-channel.ts";
-
-/** How long who resumes from a later revision waits until this server knows it, in ms. */
-export const aheadWaitMsMax = 1_000;
 
 export interface HubDeps {
   readonly feeds: KeySetFeeds;
@@ -134,9 +131,7 @@ export class KeySetHub {
     });
     if ("delta" in replayed) return;
     const reason = resyncReasons[(replayed as Exclude<Replay, { delta: unknown }>).resync];
-    const value = { feed: channel.name, reason, snapshotFollows: true };
-    this.tally.resync(reason);
-    subscriber.send(eventFrame({ case: "resyncRequired", value }));
+    subscriber.resync(channel.name, reason);
     return this.#joinAnew(subscriber, channel);
   }
 

@@ -1,6 +1,7 @@
 import {
   create,
   type DescMessage,
+  fromBinary,
   type Message,
   type MessageInitShape,
   type MessageShape,
@@ -15,21 +16,33 @@ const envelopeBytes = 5;
  * one, in protobuf or in JSON.
  */
 export class Frame {
-  readonly message: Message;
+  readonly #read: () => Message;
   readonly #encode: (json: boolean) => Uint8Array;
   #binary: Uint8Array | undefined;
   #json: Uint8Array | undefined;
 
-  private constructor(message: Message, encode: (json: boolean) => Uint8Array) {
-    this.message = message;
+  private constructor(read: () => Message, encode: (json: boolean) => Uint8Array) {
+    this.#read = read;
     this.#encode = encode;
   }
 
   static of<D extends DescMessage>(desc: D, init: MessageInitShape<D>): Frame {
     const message = create(desc, init) as MessageShape<D>;
-    return new Frame(message, (json) =>
-      envelope(json ? Buffer.from(toJsonString(desc, message)) : toBinary(desc, message)),
+    return new Frame(
+      () => message,
+      (json) => envelope(json ? Buffer.from(toJsonString(desc, message)) : toBinary(desc, message)),
     );
+  }
+
+  /** A message that is kept for long: as bytes alone, which most get it as. */
+  static kept<D extends DescMessage>(desc: D, message: MessageShape<D>): Frame {
+    const binary = envelope(toBinary(desc, message));
+    const read = () => fromBinary(desc, binary.subarray(envelopeBytes)) as MessageShape<D>;
+    return new Frame(read, (json) => (json ? envelope(Buffer.from(toJsonString(desc, read()))) : binary));
+  }
+
+  get message(): Message {
+    return this.#read();
   }
 
   get binary(): Uint8Array {

@@ -8,7 +8,7 @@ import type { GatewayRoutes } from "../core/gateway-route.ts";
 import { createFastUnary, type FastUnary } from "../http/fast-unary.ts";
 import { createRequestHandler, probeEndpoints } from "../http/plain-endpoints.ts";
 import type { ClientTls } from "../http/tls-files.ts";
-import { logCalls } from "../rpc/call-record.ts";
+import { type CallRecord, logCalls } from "../rpc/call-record.ts";
 import type { TraceCall } from "../rpc/call-trace.ts";
 import { connectRoutes } from "../rpc/connect-routes.ts";
 import { healthService } from "../rpc/health.ts";
@@ -21,8 +21,10 @@ import { measureCalls } from "../telemetry/measure-calls.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { systemClock, type VerifierClock } from "../verifier/clock.ts";
 import { createVerifier } from "../verifier/create-verifier.ts";
-import type { VerifierEvent } from "../verifier/options.ts";
+import type { RecordChanges, VerifierEvent } from "../verifier/options.ts";
 import type { Verifier } from "../verifier/verifier.ts";
+import { audienceFeed, publicFeed } from "../wire/key-set.ts";
+import { buildRelay, type Relay } from "./build-relay.ts";
 import { decideHere } from "./decide.ts";
 import { extAuthz } from "./ext-authz.ts";
 import { forwardAuth, forwardAuthPath } from "./forward-auth.ts";
@@ -31,6 +33,7 @@ import { KeyAnswers } from "./key-answers.ts";
 import { localCaller } from "./local-caller.ts";
 import { sidecarMethods } from "./methods.ts";
 import { countDecisions, countGatewayAnswers, observeSidecar } from "./observe-sidecar.ts";
+import { RelayHub } from "./relay-hub.ts";
 import { demandByRoutes, demandBySettings } from "./route-demand.ts";
 import { Upstream } from "./upstream.ts";
 import { UpstreamTransport } from "./upstream-transport.ts";
@@ -61,6 +64,8 @@ export interface SidecarOptions {
   readonly clientIpHeader?: string | undefined;
   /** What gateways' routes ask; absent: each question says it. */
   readonly routes?: GatewayRoutes | undefined;
+  /** Whether others may follow this one. */
+  readonly relay?: boolean | undefined;
   readonly clock?: VerifierClock;
   /** Where metrics go, by OpenTelemetry's API; absent: nowhere. */
   readonly meterProvider?: MeterProvider | undefined;
@@ -81,6 +86,8 @@ export interface Sidecar {
   renewUpstreamCertificates(certificates: ClientTls): void;
   /** Counts a reload of the process's configuration. */
   readonly countReload: (outcome: "ok" | "failed") => void;
+  /** What is served to those who follow it, and who they are; undefined: nobody may. */
+  readonly relay: Relay | undefined;
   /** Ends what runs in the background; calls must have ended. */
   close(): Promise<void>;
 }
@@ -103,23 +110,41 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
       else log.warn({ failure }, "the server doesn't answer");
     },
   });
+  const macaroons = options.audience !== undefined;
+  const hub =
+    options.relay === true
+      ? new RelayHub({
+          feeds: macaroons ? [publicFeed, audienceFeed(audience)] : [publicFeed],
+          drain: readiness.drainSignal,
+          ...{ monotonicMs, schedule: clock.schedule, jitter: Math.random },
+        })
+      : undefined;
+  /** What changed, until the revision is known from which on the server is asked about it. */
+  const changed: RecordChanges[] = [];
   const keys = new KeyAnswers({ ask: (request, known) => upstream.verify(request, known), now, monotonicMs });
   const verifier = createVerifier({
     ...{ transport, credential, audience, maxStaleness, clock },
-    macaroons: options.audience !== undefined,
-    clientName: "ichor sidecar",
+    macaroons,
+    clientName: hub === undefined ? "ichor sidecar" : "ichor relay",
+    ...(hub !== undefined && { onward: hub }),
     ...(snapshotFile !== undefined && { snapshotFile }),
     ...(feedKeys !== undefined && { feedKeys }),
     ...(issuer !== undefined && { issuer }),
-    onRecordsChanged: (changes) => keys.changed(changes),
+    onRecordsChanged(changes) {
+      keys.changed(changes);
+      changed.push(changes);
+    },
     onEvent(event) {
-      if (event.kind === "applied" && event.feed === "public") keys.revision = event.revision;
+      if (event.kind === "applied" && event.feed === publicFeed) {
+        keys.revision = event.revision;
+        for (const changes of changed.splice(0)) hub?.changed(changes);
+      }
       // Something was missed, or may have been.
       if (event.kind === "resync") keys.changed({ of: "all" });
       tell(event, log);
     },
   });
-  observeSidecar(metrics, { upstream, keys, verifier });
+  observeSidecar(metrics, { upstream, keys, verifier, hub });
   const reloads = metrics.counts("ichor.config.reloads");
   // Of the snapshot file: what the feed tells goes on from there.
   keys.revision = verifier.status().revision;
@@ -136,6 +161,13 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
 
   const logged = logCalls(log);
   const measured = measureCalls(metrics);
+  const recording = {
+    record(call: CallRecord) {
+      logged(call);
+      measured(call);
+    },
+    ...(options.traceCall && { traceCall: options.traceCall }),
+  };
   const pipeline = createPipeline({
     credentialOf: () => "",
     authenticate: callerOf(verifier),
@@ -143,11 +175,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     resolveTenant: () => Promise.reject(new TypeError("local callers stay in their tenant")),
     limitCaller: () => {},
     isDraining: () => readiness.draining,
-    record(call) {
-      logged(call);
-      measured(call);
-    },
-    ...(options.traceCall && { traceCall: options.traceCall }),
+    ...recording,
     monotonicMs,
   });
   const services = [AdminService.typeName, DerivationService.typeName, Authorization.typeName];
@@ -160,6 +188,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   const registry = createMethodRegistry([...sidecarMethods(decide), extAuthz(answer), health]);
   const router = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
   const others = createRequestHandler(createRpcHandler(router, log), probeEndpoints(readiness), log);
+  const relay = hub && buildRelay({ hub, verifier, decide, maxStaleness, readiness, recording, clock, log });
   const answerForward = forwardAuth({ answer, clientIpHeader, requestFrom: routes?.requestFrom });
   return {
     handler(request, response) {
@@ -172,9 +201,11 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     verifier,
     renewUpstreamCertificates: (certificates) => server.renewTls(certificates),
     countReload: (outcome) => void reloads(outcome).value++,
+    relay,
     async close() {
       metrics.close();
       cancelLook();
+      relay?.stop();
       await verifier.close();
     },
   };

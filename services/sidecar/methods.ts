@@ -11,12 +11,7 @@ import { type Decide, isToken } from "./decide.ts";
 /** The methods that a side-car serves: VerifyCredential and VerifyToken, with the server's messages and rules. */
 export function sidecarMethods(decide: Decide): readonly Registration[] {
   return [
-    partOfService(AdminService, {
-      verifyCredential(request) {
-        check(request);
-        return decide(request);
-      },
-    }),
+    credentialMethods(decide),
     partOfService(DerivationService, {
       verifyToken(request) {
         check(request, (violations) => {
@@ -27,6 +22,16 @@ export function sidecarMethods(decide: Decide): readonly Registration[] {
       },
     }),
   ];
+}
+
+/** VerifyCredential. */
+export function credentialMethods(decide: Decide): Registration {
+  return partOfService(AdminService, {
+    verifyCredential(request) {
+      check(request);
+      return decide(request);
+    },
+  });
 }
 
 const none = { code: VerificationCode.MALFORMED };

@@ -6,16 +6,19 @@ import type { Verifier } from "../verifier/verifier.ts";
 import type { Decide } from "./decide.ts";
 import type { AnswerGateway } from "./gateway.ts";
 import type { KeyAnswers } from "./key-answers.ts";
+import type { RelayHub } from "./relay-hub.ts";
 import type { Upstream } from "./upstream.ts";
 
 export interface ObservedParts {
   readonly upstream: Pick<Upstream, "tally" | "waiting">;
   readonly keys: Pick<KeyAnswers, "reads" | "bytes">;
   readonly verifier: Pick<Verifier, "status">;
+  /** undefined: nobody may follow. */
+  readonly hub: Pick<RelayHub, "tally" | "book"> | undefined;
 }
 
 /** Lets metrics read what the parts of a side-car count and keep anyway. */
-export function observeSidecar(metrics: Metrics, { upstream, keys, verifier }: ObservedParts): void {
+export function observeSidecar(metrics: Metrics, { upstream, keys, verifier, hub }: ObservedParts): void {
   for (const outcome of ["ok", "failed", "refused"] as const)
     metrics.observe("ichor.upstream.questions", { "ichor.outcome": outcome }, () => upstream.tally[outcome]);
   metrics.observe("ichor.upstream.waiting", {}, () => upstream.waiting);
@@ -31,6 +34,12 @@ export function observeSidecar(metrics: Metrics, { upstream, keys, verifier }: O
     const { age } = verifier.status();
     return Number.isFinite(age) ? age : undefined;
   });
+
+  if (hub === undefined) return;
+  metrics.observe("ichor.stream.subscribers", {}, () => hub.book.connected);
+  metrics.observe("ichor.stream.messages", {}, () => hub.tally.messages);
+  for (const reason of hub.tally.resyncs.keys())
+    metrics.observe("ichor.stream.resyncs", { "ichor.reason": reason }, () => hub.tally.resyncs.get(reason));
 }
 
 const codeNames = new Map<number, string>(Object.entries(VerificationCode).map(([name, code]) => [code, name]));

@@ -1,4 +1,4 @@
-import { WatchKeySetResponseSchema } from "../../gen/ichor/v1/key_set_pb.ts";
+import { type ResyncReason, WatchKeySetResponseSchema } from "../../gen/ichor/v1/key_set_pb.ts";
 import type { FeedSignature } from "../core/key-set/feed-statement.ts";
 import { Frame } from "../rpc/frame.ts";
 import type { WatchEventInit } from "../wire/key-set-snapshot.ts";
@@ -8,6 +8,8 @@ export interface Follower {
   send(frame: Frame): void;
   /** The feed has ended: it must begin anew. */
   reset(): void;
+  /** The feed begins anew, with these frames. */
+  beginAnew(feed: string, reason: ResyncReason, frames: Iterable<Frame>): void;
 }
 
 /** A feed on the wire, for those who follow it. */

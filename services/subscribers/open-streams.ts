@@ -7,6 +7,8 @@ import type { Subscriber } from "./subscriber.ts";
 export const heartbeatMs = 2_000;
 /** How often every caller is checked again, in ms: credentials also end by the clock. */
 export const recheckMs = 30_000;
+/** How long who resumes from a later revision waits until that is known here, in ms. */
+export const aheadWaitMsMax = 1_000;
 /** Streams that end together come back within this time, in ms. */
 const drainSpreadMs = 5_000;
 

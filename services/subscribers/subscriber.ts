@@ -12,8 +12,8 @@ import type { StreamTally } from "./stream-tally.ts";
 export const bufferedBytesMax = 1024 * 1024;
 /** Frames that may wait while a snapshot is sent, likewise. */
 export const pendingFramesMax = 10_000;
-/** Frames of a snapshot that are sent before other work of the process gets its turn: all of a small one. */
-const framesAtOnce = 3;
+/** How much of a snapshot is sent before other work of the process gets its turn, in bytes: all of a small one. */
+const bytesAtOnce = 64 * 1024;
 /** How long a client may take to read a part of a snapshot, in ms. */
 export const snapshotStallMsMax = 30_000;
 
@@ -89,14 +89,19 @@ export class Subscriber implements Follower, LastingStream {
   /** Sends a snapshot no faster than it is read; what is told meanwhile comes after it. */
   async sendSnapshot(frames: Iterable<Frame>): Promise<void> {
     this.#pending ??= [];
-    let sent = 0;
+    let sentBytes = 0;
     for (const frame of frames) {
-      // To make and encode a frame takes some milliseconds.
-      if (sent++ >= framesAtOnce) await nextTurn();
       if (this.#over) return;
       this.#write(frame);
+      sentBytes += frame.binary.length;
+      // To make and encode so much takes some milliseconds.
+      if (sentBytes >= bytesAtOnce) {
+        sentBytes = 0;
+        await nextTurn();
+      }
       if (this.#sink.bufferedBytes > bufferedBytesMax) await this.#drained();
     }
+    if (this.#over) return;
     const pending = this.#pending;
     this.#pending = undefined;
     for (const frame of pending) this.send(frame);
@@ -104,6 +109,22 @@ export class Subscriber implements Follower, LastingStream {
 
   reset(): void {
     this.#resync(ResyncReason.OTHER_HISTORY);
+  }
+
+  beginAnew(feed: string, reason: ResyncReason, frames: Iterable<Frame>): void {
+    if (this.#pending !== undefined) {
+      // Whoever still gets the one before would get both mixed.
+      this.#resync(reason);
+      return;
+    }
+    this.resync(feed, reason);
+    void this.sendSnapshot(frames);
+  }
+
+  /** Tells that a snapshot of a feed follows, since what the client has of it can't be brought up to date. */
+  resync(feed: string, reason: ResyncReason): void {
+    this.#deps.tally.resync(reason);
+    this.send(eventFrame({ case: "resyncRequired", value: { feed, reason, snapshotFollows: true } }));
   }
 
   /** Asks the client to come back later, and ends. */

@@ -10,7 +10,7 @@ const cachedTokensDefault = 10_000;
  * Makes a verifier and begins to follow the key set at once; close it when it is no longer needed. Throws TypeError for
  * options that make no sense.
  */
-export function createVerifier(options: VerifierOptions): Verifier {
+export function createVerifier({ url = [], ...options }: VerifierOptions): Verifier {
   const settings: Settings = {
     macaroons: true,
     maxStaleness: maxStalenessDefault,
@@ -23,6 +23,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
     clock: systemClock,
     jitter: Math.random,
     ...options,
+    urls: [url].flat(),
   };
   checkOptions(settings);
   return new Verifier(settings);

@@ -24,7 +24,10 @@ export type AppliedEvent = Extract<
 >;
 
 export interface FollowerParts {
-  readonly settings: Pick<Settings, "maxStaleness" | "onStale" | "clientName" | "onEvent" | "clock" | "jitter">;
+  readonly settings: Pick<
+    Settings,
+    "maxStaleness" | "onStale" | "clientName" | "onEvent" | "clock" | "jitter" | "onward"
+  >;
   readonly client: Client<typeof DerivationService>;
   readonly headers: Readonly<Record<string, string>>;
   /** Whose feeds are followed beside `public`. */
@@ -33,13 +36,15 @@ export interface FollowerParts {
   readonly feeds: ReadonlyMap<string, FeedReplica>;
   /** Whose events are believed; absent: those of whoever is connected to. */
   readonly trust?: FeedTrust | undefined;
+  /** Told of each stream's end. */
+  readonly onStreamEnd?: () => void;
   /** Told of each stream's beginning, before anything of it is applied. */
   readonly onSubscribed: (identity: Identity) => void;
   /** Told after each event that was applied. */
   readonly onApplied: (feed: FeedReplica, event: AppliedEvent) => void;
   /**
    * Told of what feeds and their keys came as, in order, for who hands it on: keys of feeds, and each event once it is
-   * applied; of a snapshot, all events once it is complete. Before `onApplied`.
+   * applied; of a snapshot, all events once it is complete. After `onApplied`.
    */
   readonly onAccepted?: (response: WatchKeySetResponse) => void;
 }
@@ -61,9 +66,11 @@ export class Follower {
   #ackUnderWay = false;
   /** Events of snapshots that aren't complete, for `onAccepted`. */
   readonly #snapshots = new Map<FeedReplica, WatchKeySetResponse[]>();
+  #ackWanted = false;
 
   constructor(parts: FollowerParts) {
     this.#parts = parts;
+    parts.settings.onward?.onRise(() => this.#acknowledge());
     this.#done = this.#run();
   }
 
@@ -95,6 +102,7 @@ export class Follower {
         error = thrown;
       }
       this.#connected = false;
+      this.#parts.onStreamEnd?.();
       if (signal.aborted) return;
       this.#lastError = error;
       const retryInMs = this.#nextDelayMs();
@@ -169,7 +177,7 @@ export class Follower {
   #request() {
     const { settings, feeds, audiences } = this.#parts;
     const resume = [...feeds.values()].flatMap(({ name, resumePoint }) =>
-      resumePoint === undefined ? [] : [{ feed: name, ...resumePoint }],
+      resumePoint === undefined || settings.onward?.lacks(name) ? [] : [{ feed: name, ...resumePoint }],
     );
     return {
       audiences: [...audiences],
@@ -189,6 +197,8 @@ export class Follower {
     this.#ackMs = (ackInterval && fromDuration(ackInterval)) || ackMsDefault;
     this.#connected = true;
     this.#ackedRevision = -1n;
+    this.#ackWanted = false;
+    for (const feed of this.#parts.feeds.values()) feed.streamBegins();
     this.#parts.onSubscribed({ tenantId, issuer });
     this.#parts.settings.onEvent({ kind: "connected", subscriptionId });
   }
@@ -209,23 +219,31 @@ export class Follower {
   }
 
   async #take(feed: FeedReplica, response: WatchKeySetResponse): Promise<void> {
+    const { onward, onEvent } = this.#parts.settings;
     const { event } = response;
     try {
       await feed.take(response);
     } catch (error) {
       if (error instanceof ResyncNeeded || error instanceof TypeError) {
         feed.forgetPosition();
-        this.#parts.settings.onEvent({ kind: "resync", feed: feed.name, error });
+        onEvent({ kind: "resync", feed: feed.name, error });
       }
       this.#tellRefusal(feed.name, error);
       throw error;
     }
-    this.#handOn(feed, response);
-    if (event.case !== "delta" && event.case !== "heartbeat" && event.case !== "snapshotEnd") return;
+    if (event.case !== "delta" && event.case !== "heartbeat" && event.case !== "snapshotEnd") {
+      this.#handOn(feed, response);
+      return;
+    }
     this.#attempts = 0;
     this.#lastError = undefined;
     this.#parts.onApplied(feed, event);
-    this.#acknowledge(feed, event.case === "heartbeat" && event.value.ackWanted);
+    this.#handOn(feed, response);
+    if (feed.name === publicFeed) {
+      if (event.case === "heartbeat") this.#ackWanted = event.value.ackWanted;
+      this.#acknowledge();
+    }
+    if (onward?.lacks(feed.name)) throw new Error(`${feed.name} begins with a snapshot again`);
   }
 
   /** Events of a snapshot wait for its end, which vouches for them. */
@@ -263,25 +281,27 @@ export class Follower {
   }
 
   /** Says how far `public` was applied: when asked, and every 10 s. That it fails is no fault of what is known. */
-  #acknowledge(feed: FeedReplica, wanted: boolean): void {
-    const { client, headers, settings } = this.#parts;
-    const revision = feed.position?.revision ?? 0n;
+  #acknowledge(): void {
+    const { client, headers, settings, feeds } = this.#parts;
     const nowMs = settings.clock.monotonicMs();
-    const due = nowMs - this.#ackedMs >= this.#ackMs || (wanted && revision > this.#ackedRevision);
-    if (feed.name !== publicFeed || !due || this.#ackUnderWay) return;
+    const isTime = nowMs - this.#ackedMs >= this.#ackMs;
+    if (!this.#connected || this.#ackUnderWay || !(isTime || this.#ackWanted)) return;
+    const applied = feeds.get(publicFeed)?.position?.revision ?? 0n;
+    const revision = settings.onward?.least(applied) ?? applied;
+    if (!isTime && revision <= this.#ackedRevision) return;
     this.#ackUnderWay = true;
-    const request = { subscriptionId: this.#subscriptionId, feed: feed.name, revision };
-    client
-      .ackKeySet(request, { headers: { ...headers }, timeoutMs: ackTimeoutMs })
-      .then(
-        () => {
-          this.#ackedMs = nowMs;
-          this.#ackedRevision = revision;
-        },
-        () => {},
-      )
-      .finally(() => {
+    const request = { subscriptionId: this.#subscriptionId, feed: publicFeed, revision };
+    client.ackKeySet(request, { headers: { ...headers }, timeoutMs: ackTimeoutMs }).then(
+      () => {
         this.#ackUnderWay = false;
-      });
+        this.#ackedMs = nowMs;
+        if (revision > this.#ackedRevision) this.#ackedRevision = revision;
+        // Whatever was applied, here or by others, while this was under way.
+        this.#acknowledge();
+      },
+      () => {
+        this.#ackUnderWay = false;
+      },
+    );
   }
 }

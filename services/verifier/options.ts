@@ -1,4 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
+import type { WatchKeySetResponse } from "../../gen/ichor/v1/key_set_pb.ts";
 import { isAudience } from "../core/audience.ts";
 import { leewaySecondsMax } from "../core/derived-token.ts";
 import type { VerifierClock } from "./clock.ts";
@@ -30,9 +31,26 @@ export type RecordChanges =
       readonly imported: boolean;
     };
 
+/** Who passes on what a verifier is told, and what others acknowledge: a relay. */
+export interface Onward {
+  /** Called when a stream begins. */
+  streamBegins(): void;
+  /** Called with the messages of feeds and their keys as they came, each once it is applied; all of a snapshot at its end. */
+  told(message: WatchKeySetResponse): void;
+  /** Whether a feed must begin with a snapshot: then the stream is begun anew. */
+  lacks(feed: string): boolean;
+  /** Gives what may be acknowledged, if this verifier has applied `public` up to `applied`. */
+  least(applied: bigint): bigint;
+  /** Takes what is to be called when `least` may have risen. */
+  onRise(listener: () => void): void;
+}
+
 export interface VerifierOptions {
-  /** Base URL of the server, as `https://keys.example`; or `transport`. */
-  readonly url?: string;
+  /**
+   * Base URL of the server, as `https://keys.example`, or of several that serve the same key set (relays, and the server
+   * itself): whenever a stream ends, the next one is used. Or `transport`.
+   */
+  readonly url?: string | readonly string[];
   /** How to reach the server, if not by Connect over HTTP/2 to `url`. The credential is added to each call. */
   readonly transport?: Transport;
   /** Who verifies: tokens must name it. 1–255 characters of `[A-Za-z0-9._~:/@+-]`. */
@@ -76,20 +94,26 @@ export interface VerifierOptions {
    * it was applied; must not throw.
    */
   readonly onRecordsChanged?: (changes: RecordChanges) => void;
+  /** For relays: who else is told. */
+  readonly onward?: Onward;
   readonly clock?: VerifierClock;
   /** From 0 to below 1, for the time between attempts to connect; default `Math.random`. */
   readonly jitter?: () => number;
 }
 
 /** The options with their defaults. */
-export type Settings = Required<Omit<VerifierOptions, Optional>> & Pick<VerifierOptions, Optional>;
+export type Settings = Required<Omit<VerifierOptions, Optional | "url">> &
+  Pick<VerifierOptions, Optional> & {
+    /** In their order; empty: there is a transport. */
+    readonly urls: readonly string[];
+  };
 
-type Optional = "url" | "transport" | "snapshotFile" | "keys" | "feedKeys" | "issuer";
+type Optional = "transport" | "snapshotFile" | "keys" | "feedKeys" | "issuer" | "onward";
 
 /** Throws TypeError for options that make no sense. */
 export function checkOptions(settings: Settings): void {
-  const { url, transport, audience, credential, maxStaleness, onStale, leeway, cachedTokensMax } = settings;
-  if ((url === undefined) === (transport === undefined)) throw new TypeError("give either url or transport");
+  const { urls, transport, audience, credential, maxStaleness, onStale, leeway, cachedTokensMax } = settings;
+  if ((urls.length === 0) === (transport === undefined)) throw new TypeError("give either url or transport");
   if (!isAudience(audience)) throw new TypeError("audience must be 1-255 characters of [A-Za-z0-9._~:/@+-]");
   if (credential === "") throw new TypeError("credential is empty");
   if (!(maxStaleness >= 1 && maxStaleness <= 86_400)) throw new TypeError("maxStaleness must be 1 to 86400 seconds");
@@ -100,7 +124,7 @@ export function checkOptions(settings: Settings): void {
   checkTrust(settings);
 }
 
-function checkTrust({ feedKeys, issuer, url = "", snapshotFile, onStale }: Settings): void {
+function checkTrust({ feedKeys, issuer, urls, snapshotFile, onStale }: Settings): void {
   if (feedKeys === undefined) {
     if (issuer !== undefined) throw new TypeError("issuer needs feedKeys");
     return;
@@ -108,7 +132,8 @@ function checkTrust({ feedKeys, issuer, url = "", snapshotFile, onStale }: Setti
   // What the server answers there isn't signed.
   if (onStale === "online") throw new TypeError('onStale "online" doesn\'t go with feedKeys');
   if (feedKeys === "learn") {
-    if (!url.startsWith("https://")) throw new TypeError("to learn feedKeys url must begin with https://");
+    if (urls.length === 0 || !urls.every((url) => url.startsWith("https://")))
+      throw new TypeError("to learn feedKeys url must begin with https://");
     if (snapshotFile === undefined) throw new TypeError("to learn feedKeys give a snapshotFile to keep them in");
     return;
   }

@@ -53,6 +53,10 @@ export class FeedReplica {
   #draft: Draft | undefined;
   #resumable = false;
   #asOfMs = 0;
+  /** The latest that was told. */
+  #toldAsOfMs = 0;
+  /** Up to which revision the stream tells what was: that makes nothing fresh. */
+  #catchUpTo = 0n;
 
   /** @param trust says which events are believed; absent: all are, for who told them */
   constructor(name: string, clock: VerifierClock, trust?: Pick<FeedTrust, "check">) {
@@ -78,6 +82,11 @@ export class FeedReplica {
   /** From where to go on; undefined: from a snapshot. */
   get resumePoint(): Position | undefined {
     return this.#resumable ? this.#position : undefined;
+  }
+
+  /** Another stream begins: it says itself whether it tells what was. */
+  streamBegins(): void {
+    this.#catchUpTo = 0n;
   }
 
   /** What is known stays in use, but the next stream begins with a snapshot. */
@@ -114,6 +123,8 @@ export class FeedReplica {
         this.#check("heartbeat", signed, event.value, this.#storeEpoch, () => contentHashOf());
         this.#requireNext(event.value);
         return this.#moveTo(event.value);
+      case "catchUp":
+        this.#catchUpTo = event.value.revision;
     }
   }
 
@@ -143,6 +154,7 @@ export class FeedReplica {
     if (signed !== undefined) this.#check("snapshot", signed, told, storeEpoch, () => content.digest());
     // What said where it begins wasn't signed.
     this.#requireNotBehind(storeEpoch, told.revision);
+    this.#requireLaterHistory(storeEpoch, told);
     if (!sameBytes(state.digest, told.digest)) throw new ResyncNeeded("the snapshot's digest is another one");
     this.#state = state;
     if (storeEpoch !== this.#storeEpoch) this.#asOfMs = 0;
@@ -183,6 +195,13 @@ export class FeedReplica {
     }
   }
 
+  /** A history ends for good: whoever still tells it hasn't seen the one that is known here. */
+  #requireLaterHistory(storeEpoch: string, { asOf }: Told): void {
+    if (this.#position === undefined || this.#storeEpoch === storeEpoch) return;
+    if (((asOf && fromTimestamp(asOf)) ?? 0) >= this.#toldAsOfMs) return;
+    throw new ServerBehind("the server tells a history from before the one that is known");
+  }
+
   #requireNext({ prevRevision, revision }: Extract<Told, { prevRevision: bigint }>): void {
     const known = this.#position;
     if (known === undefined || known.revision !== prevRevision || revision < prevRevision) {
@@ -201,8 +220,10 @@ export class FeedReplica {
     this.#position = { revision, hash, storeEpoch: this.#storeEpoch };
     this.#resumable = true;
     const asOfMs = asOf && fromTimestamp(asOf);
+    if (asOfMs === undefined) return;
+    this.#toldAsOfMs = Math.max(this.#toldAsOfMs, asOfMs);
     // What was known as of later, by another server, is known still.
-    if (asOfMs === undefined || asOfMs < this.#asOfMs) return;
+    if (revision < this.#catchUpTo || asOfMs < this.#asOfMs) return;
     if (this.freshness.arrived(asOfMs)) this.#asOfMs = asOfMs;
   }
 }

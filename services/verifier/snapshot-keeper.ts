@@ -33,9 +33,10 @@ export class SnapshotKeeper {
     feeds: ReadonlyMap<string, FeedReplica>,
     trust: FeedTrust | undefined,
   ): SnapshotKeeper | undefined {
-    const { snapshotFile, credential, url = "", audience } = settings;
+    const { snapshotFile, credential, urls, audience } = settings;
     if (snapshotFile === undefined) return undefined;
-    return new SnapshotKeeper(settings, new SnapshotFile(snapshotFile, credential, url, audience), feeds, trust);
+    const file = new SnapshotFile(snapshotFile, credential, urls.join(" "), audience);
+    return new SnapshotKeeper(settings, file, feeds, trust);
   }
 
   /** Applies what the file holds, and gives whose key set it is; undefined if there is none that can be used. */

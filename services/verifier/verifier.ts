@@ -11,6 +11,7 @@ import type { VerificationCode } from "../core/verification-code.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";
 import { FeedTrust, type Identity } from "./feed-trust.ts";
 import { type AppliedEvent, Follower } from "./follower.ts";
+import { InTurn } from "./in-turn.ts";
 import type { Settings } from "./options.ts";
 import { recordChanges } from "./record-changes.ts";
 import { askedAboutKeys, type CredentialVerifier, createRemoteVerifier } from "./remote-verifier.ts";
@@ -36,6 +37,8 @@ export interface VerifierStatus {
   readonly age: number;
   readonly revision: bigint;
   readonly tenantId?: string;
+  /** The issuer of the tokens. */
+  readonly issuer?: string;
   readonly subscriptionId?: string;
   /** Thumbprint of the feed key that signed the last event, if `feedKeys` says that signatures are checked. */
   readonly feedKeyId?: string;
@@ -69,9 +72,10 @@ export class Verifier {
 
   /** Use createVerifier. */
   constructor(settings: Settings) {
-    const { clock, audience, macaroons, url, transport, credential, keys } = settings;
+    const { clock, audience, macaroons, urls, transport, credential, keys } = settings;
     this.#settings = settings;
-    const line = transport ?? createConnectTransport({ baseUrl: url ?? "", httpVersion: "2" });
+    const lines = urls.map((baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2" }));
+    const line = new InTurn(transport ? [transport] : lines);
     this.#client = createClient(DerivationService, line);
     this.#keyVerifier = keys && createRemoteVerifier(askedAboutKeys(keys, { transport: line, credential }, audience));
     this.#headers = { authorization: `Bearer ${credential}` };
@@ -88,14 +92,17 @@ export class Verifier {
     this.#follower = new Follower({
       settings,
       client: this.#client,
+      onStreamEnd: () => line.next(),
       headers: this.#headers,
       audiences: macaroons ? [audience] : [],
       feeds,
       trust: this.#trust,
       onSubscribed: (identity) => {
         this.#identity = identity;
+        settings.onward?.streamBegins();
       },
       onApplied: (feed, event) => this.#applied(feed, event),
+      onAccepted: (response) => settings.onward?.told(response),
     });
   }
 
@@ -146,7 +153,7 @@ export class Verifier {
 
   status(): VerifierStatus {
     const { state, position } = this.#public;
-    const { tenantId } = this.#identity ?? {};
+    const { tenantId, issuer } = this.#identity ?? {};
     const { connected, subscriptionId, lastError } = this.#follower;
     return {
       ready: this.#known,
@@ -155,6 +162,7 @@ export class Verifier {
       age: this.#ageSeconds(),
       revision: position?.revision ?? 0n,
       ...(tenantId !== undefined && { tenantId }),
+      ...(issuer !== undefined && { issuer }),
       ...(subscriptionId !== "" && { subscriptionId }),
       ...(this.#trust?.signedBy && { feedKeyId: this.#trust.signedBy }),
       markedKeys: state.markCount,

@@ -4,7 +4,7 @@ import type { Frame } from "../../services/rpc/frame.ts";
 import type { KeySetRecord } from "../../services/store/key-set-port.ts";
 import { seededRandom } from "../fakes/random.ts";
 import { turn } from "../fakes/read-by-hand.ts";
-import { ContractBroken, WorldSubscriber } from "./key-set-subscriber.ts";
+import { ContractBroken, WorldRelay, type WorldSource, WorldSubscriber } from "./key-set-subscriber.ts";
 import { difference, someChange, WorldServer, WorldStore } from "./key-set-world.ts";
 
 /** ICHOR_TEST_HISTORIES runs more of them. */
@@ -21,9 +21,9 @@ interface Fault {
 }
 
 /** What happened in the histories, so that a test can tell that it tried something. */
-const seen = { deltas: 0, resumed: 0, forks: 0, compactions: 0, restarts: 0 };
+const seen = { resumed: 0, resumedAtRelay: 0, forks: 0, compactions: 0, restarts: 0, relayRestarts: 0, relayAnew: 0 };
 
-/** One history of two servers, three subscribers and a writer, by a seed. Throws ContractBroken. */
+/** One history of two servers, two relays, three subscribers and a writer, by a seed. Throws ContractBroken. */
 async function runHistory(seed: string, fault: Fault = {}): Promise<void> {
   const draw = seededRandom(seed);
   const store = new WorldStore();
@@ -37,8 +37,16 @@ async function runHistory(seed: string, fault: Fault = {}): Promise<void> {
   const servers = [await start(), await start()];
   const subscribers = [1, 2, 3].map(() => new WorldSubscriber((position) => store.truthAt(position)));
   const serverAt = (n: number) => servers[n % servers.length] as WorldServer;
+  const startRelay = () => new WorldRelay((position) => store.truthAt(position));
+  const relays = [startRelay(), startRelay()] as [WorldRelay, WorldRelay];
+  /** What can be followed; of relays those that know something. */
+  const sourceAt = (n: number): WorldSource => {
+    const all = [...servers, ...relays.filter(({ hub }) => hub.ready)];
+    return all[n % all.length] as WorldSource;
+  };
 
   for (let step = 0; step < stepsMax; step++) {
+    store.nowMs++;
     const [kind = 0, which = 0, ...more] = draw(5);
     const subscriber = subscribers[which % subscribers.length] as WorldSubscriber;
     const action = kind % 32;
@@ -47,8 +55,10 @@ async function runHistory(seed: string, fault: Fault = {}): Promise<void> {
     else if (action < 21) await subscriber.read(1 + (which % 6), fault.spoilFrames);
     else if (action < 24) {
       if (!subscriber.connected) {
-        if (subscriber.replica.resumePoint !== undefined) seen.resumed++;
-        subscriber.connect(serverAt(more[0] ?? 0));
+        const source = sourceAt(more[0] ?? 0);
+        if (subscriber.replica.resumePoint !== undefined)
+          seen[source instanceof WorldRelay ? "resumedAtRelay" : "resumed"]++;
+        subscriber.connect(source);
       }
     } else if (action < 26) subscriber.disconnect();
     else if (action < 28) serverAt(which).hub.heartbeat();
@@ -67,10 +77,25 @@ async function runHistory(seed: string, fault: Fault = {}): Promise<void> {
       store.holdLoads = !store.holdLoads;
       for (const load of store.loads.splice(0)) load();
     }
-    if (kind % 5 === 0) for (const server of servers) server.giveUpWaits();
+    if (kind % 5 === 0) for (const one of [...servers, ...relays]) one.giveUpWaits();
+    const relay = relays[which % 2] as WorldRelay;
+    const relayAction = more[1] ?? 0;
+    if (relayAction < 10) relay.disconnect();
+    else if (relayAction < 18) {
+      relay.drain.abort();
+      relay.disconnect();
+      relays[which % 2] = startRelay();
+      seen.relayRestarts++;
+    } else if (relayAction < 100 && !relay.connected) {
+      if (relay.hub.ready && relay.hub.lacks("public")) seen.relayAnew++;
+      // The second may follow the first, never the other way round.
+      const other =
+        relay === relays[1] && relayAction % 2 === 0 && relays[0].hub.ready ? relays[0] : serverAt(relayAction);
+      relay.connect(other);
+    } else await relay.read(1 + (relayAction % 6));
     await turn();
   }
-  await converge(store, servers, subscribers, fault);
+  await converge(store, servers, relays, subscribers, fault);
   for (const server of servers) await server.stop();
 }
 
@@ -78,6 +103,7 @@ async function runHistory(seed: string, fault: Fault = {}): Promise<void> {
 async function converge(
   store: WorldStore,
   servers: readonly WorldServer[],
+  relays: readonly WorldRelay[],
   subscribers: readonly WorldSubscriber[],
   { spoilFrames }: Fault,
 ): Promise<void> {
@@ -88,6 +114,7 @@ async function converge(
     position?.revision === store.revision && position.storeEpoch === store.storeEpoch;
   const done = () => subscribers.every((subscriber) => subscriber.connected && atEnd(subscriber));
   for (let round = 0; round < 60 && !done(); round++) {
+    store.nowMs++;
     for (const load of store.loads.splice(0)) load();
     for (const server of servers) {
       server.giveUpWaits();
@@ -96,8 +123,15 @@ async function converge(
     await turn();
     await turn();
     for (const server of servers) server.hub.heartbeat();
+    for (const relay of relays) {
+      relay.giveUpWaits();
+      if (!relay.connected) relay.connect(servers[0] as WorldServer);
+      await turn();
+      await relay.read(1_000);
+    }
+    const sources = [...servers, ...relays.filter(({ hub }) => hub.ready)];
     for (const [i, subscriber] of subscribers.entries()) {
-      if (!subscriber.connected) subscriber.connect(servers[i % servers.length] as WorldServer);
+      if (!subscriber.connected) subscriber.connect(sources[(round + i) % sources.length] as WorldSource);
       await turn();
       await subscriber.read(1_000, spoilFrames);
     }
@@ -124,15 +158,13 @@ async function brokenIn(count: number, fault: () => Fault): Promise<number> {
 }
 
 describe("the key-set stream", () => {
-  it("brings every subscriber to the truth, never back in time, missing and inventing nothing", async () => {
+  it("brings every subscriber to the truth, directly and through relays, never back in time, missing and inventing nothing", async () => {
     for (let seed = 0; seed < histories; seed++) {
       await runHistory(`history ${seed}`).catch((error) => {
         throw new Error(`history ${seed}: ${error.message}`, { cause: error });
       });
     }
-    for (const count of [seen.resumed, seen.forks, seen.compactions, seen.restarts]) {
-      expect(count).toBeGreaterThan(histories / 20);
-    }
+    for (const count of Object.values(seen)) expect(count).toBeGreaterThan(histories / 40);
   });
 
   it("is seen to break when an entry is skipped", async () => {

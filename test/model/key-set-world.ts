@@ -95,6 +95,8 @@ const firstEpoch = "e".repeat(32);
 /** A store in memory with one tenant: a log that can be compacted, restored and read with a delay. */
 export class WorldStore {
   storeEpoch = firstEpoch;
+  /** Goes on by steps of a history, for all the same. */
+  nowMs = 0;
   entries: Entry[] = [];
   #history = 0;
   /** Makes reads of a key set wait, and lets them go. */
@@ -207,7 +209,7 @@ export class WorldServer {
 
   /** @param drops a fault that is planted: an entry that the feeds never hear of */
   constructor(store: WorldStore, drops: (row: ChangeRow) => boolean = () => false) {
-    const clock = { now: () => 0, monotonicMs: () => 0 };
+    const clock = { now: () => store.nowMs, monotonicMs: () => 0 };
     const schedule = (callback: () => void, delayMs: number) => {
       const timer = { callback, delayMs };
       this.#timers.push(timer);
@@ -239,7 +241,7 @@ export class WorldServer {
       keyring: { forTenant: () => Promise.reject(new Error("no audiences here")) },
       feedKeys: { sign: () => undefined, told: [], onChanged: () => {} },
       issuer: () => "https://ichor.example",
-      now: () => 0,
+      now: () => store.nowMs,
       jitter: () => 0,
       schedule,
       drain: this.drain.signal,
