@@ -152,6 +152,7 @@ export class WorldRelay extends WorldSubscriber implements WorldSource {
 
   protected override told(message: WatchKeySetResponse): boolean {
     this.hub.told(message);
-    return !this.hub.lacks("public") || message.event.case?.startsWith("snapshot") === true;
+    const { event } = message;
+    return !((event.case === "delta" || event.case === "heartbeat") && this.hub.lacks("public"));
   }
 }

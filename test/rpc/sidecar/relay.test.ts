@@ -108,7 +108,7 @@ describe("who follows a relay", () => {
       kinds.push(event.case);
       found = event.case === "delta" && event.value.revision === missed.revision;
     }
-    expect(kinds.slice(0, 2)).toEqual(["subscribed", "catchUp"]);
+    expect(kinds.slice(0, 3)).toEqual(["subscribed", "feedKeys", "catchUp"]);
     expect(kinds).not.toContain("snapshotBegin");
   });
 
