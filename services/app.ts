@@ -18,6 +18,7 @@ import { derivationService } from "./derivation/service.ts";
 import { withCors } from "./http/cors.ts";
 import { createFastUnary, type FastUnary } from "./http/fast-unary.ts";
 import { issuerEndpoints } from "./http/issuer-endpoints.ts";
+import { keySetEndpoints } from "./http/key-set-endpoints.ts";
 import { createRequestHandler, probeEndpoints } from "./http/plain-endpoints.ts";
 import { keySetStream } from "./key-set-stream.ts";
 import { AnswerSealer } from "./keyring/answer-sealer.ts";
@@ -249,11 +250,16 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     const reflection = config.reflection ? reflectionServices(descriptors) : [];
     const registry = createMethodRegistry([...offered, health, ...reflection]);
     const issuers = issuerEndpoints({ tenants: cachedTenants, keyring, issuer: deps.issuer });
+    const keySets = keySetEndpoints({ pipeline, registry, tenants: cachedTenants, keySets: stream.keySets });
     const routes = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
     return {
       handler: withCors(
         () => live.corsOrigins,
-        createRequestHandler(createRpcHandler(routes, log), { ...probeEndpoints(readiness), ...issuers }, log),
+        createRequestHandler(
+          createRpcHandler(routes, log),
+          { ...probeEndpoints(readiness), ...issuers, ...keySets },
+          log,
+        ),
       ),
       fastUnary: createFastUnary({ registry, pipeline, log }),
       registry,

@@ -9,6 +9,7 @@ import type { Tail } from "./changes/tail.ts";
 import { tendChanges } from "./changes/tend-changes.ts";
 import type { TenantId } from "./core/ids.ts";
 import { KeySetHub } from "./derivation/key-set-hub.ts";
+import { SignedKeySets } from "./derivation/signed-key-sets.ts";
 import type { FeedKeys } from "./keyring/feed-keys.ts";
 import type { Keyring } from "./keyring/keyring.ts";
 import type { Store } from "./store/port.ts";
@@ -39,6 +40,7 @@ export interface KeySetStreamDeps {
 /** What streams key sets, and does what is due of the log by the clock. */
 export interface KeySetStream {
   readonly hub: KeySetHub;
+  readonly keySets: SignedKeySets;
   readonly ledger: SubscriptionLedger;
   readonly schedule: typeof schedule;
   awaitApplied(tenantId: TenantId, revision: bigint, remainingMs: () => number): Promise<Applied>;
@@ -101,6 +103,7 @@ export function keySetStream({
   );
   return {
     hub,
+    keySets: new SignedKeySets({ hub, schedule }),
     ledger,
     schedule,
     awaitApplied: (...wait) => awaitApplied({ store: store.subscriptions, ledger, now }, ...wait),

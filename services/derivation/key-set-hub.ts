@@ -100,6 +100,23 @@ export class KeySetHub {
     });
   }
 
+  /**
+   * Gives a tenant's public feed as it is now, signed, with what tells whose it is: all that a stream of it begins with. Made
+   * when it is read. Rejects as `look`.
+   */
+  signedSnapshot(tenantId: TenantId): Promise<Iterable<Frame>> {
+    return this.look(tenantId, (feed, at) => {
+      const followed = this.#public.get(tenantId);
+      const isFollowed = followed?.feed === feed;
+      const channel = isFollowed ? followed : this.#channelOf(publicFeed, feed, feed.tenant);
+      if (!isFollowed) feed.advance(at.position);
+      const value = { tenantId, issuer: issuerOf(this.#deps.issuer(), feed.tenant) };
+      const frames = beginning([eventFrame({ case: "subscribed", value }), this.#feedKeysFrame()], channel.snapshot());
+      if (!isFollowed) channel.close();
+      return frames;
+    });
+  }
+
   /** How far the log is known here, and as of when. */
   get now(): Moment {
     const { tail } = this.#deps;
@@ -230,6 +247,11 @@ export class KeySetHub {
       this.#audiences.delete(key);
     }
   }
+}
+
+function* beginning(first: readonly Frame[], rest: Iterable<Frame>): Generator<Frame> {
+  yield* first;
+  yield* rest;
 }
 
 const resyncReasons = {

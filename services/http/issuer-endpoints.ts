@@ -3,7 +3,7 @@ import { IchorError } from "../core/errors.ts";
 import { parseId, type TenantId } from "../core/ids.ts";
 import { defaultTenantSlug, issuerOf, type Tenant } from "../core/tenant.ts";
 import type { Keyring } from "../keyring/keyring.ts";
-import type { PlainAnswer, PlainEndpoint, PlainEndpoints } from "./plain-endpoints.ts";
+import { type PlainAnswer, type PlainEndpoint, type PlainEndpoints, unlessKnown } from "./plain-endpoints.ts";
 
 /** How long a verifier may go without asking for the keys again, in seconds: how late it may learn of a compromised one. */
 export const keySetMaxAgeSeconds = 300;
@@ -53,7 +53,7 @@ function answering(
     try {
       const tenant = await tenantOf(wildcard);
       if (tenant === undefined || (wildcard !== "" && tenant.slug === defaultTenantSlug)) return notFound;
-      return cacheable(request.headers["if-none-match"], await describe(deps, tenant));
+      return unlessKnown(request, tagged(await describe(deps, tenant)));
     } catch (error) {
       if (error instanceof IchorError && error.reason === "STORE_UNAVAILABLE") return unavailable;
       throw error;
@@ -79,11 +79,8 @@ async function metadata({ issuer }: IssuerDeps, tenant: Tenant): Promise<unknown
   return { issuer: name, jwks_uri: `${name}${keySetPath}`, response_types_supported: [], grant_types_supported: [] };
 }
 
-/** RFC 9110 section 13.1.2: a client that has this very answer gets none. */
-function cacheable(ifNoneMatch: string | undefined, body: unknown): PlainAnswer {
+function tagged(body: unknown): PlainAnswer {
   const digest = createHash("sha256").update(JSON.stringify(body)).digest("base64url");
-  const etag = `"${digest.slice(0, 22)}"`;
-  const headers = { etag, "cache-control": `public, max-age=${keySetMaxAgeSeconds}` };
-  const known = (ifNoneMatch ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
-  return known.includes(etag) || known.includes("*") ? { status: 304, headers } : { status: 200, headers, body };
+  const headers = { etag: `"${digest.slice(0, 22)}"`, "cache-control": `public, max-age=${keySetMaxAgeSeconds}` };
+  return { status: 200, headers, body };
 }

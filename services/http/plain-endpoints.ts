@@ -6,7 +6,7 @@ export interface PlainAnswer {
   readonly status: number;
   /** Lower-case names; the content type of JSON is added. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Becomes JSON; absent: the answer has no content. */
+  /** Bytes are sent as they are, what else there is becomes JSON; absent: the answer has no content. */
   readonly body?: unknown;
 }
 
@@ -18,6 +18,15 @@ export type PlainEndpoint = (request: NodeRequest, wildcard: string) => PlainAns
 
 /** Endpoints that aren't RPCs, by path; in it a segment may be `*`, which stands for any one segment. */
 export type PlainEndpoints = Readonly<Record<string, PlainEndpoint>>;
+
+/** Gives the answer, which has an ETag, without content to who has this very one (RFC 9110 section 13.1.2). */
+export function unlessKnown({ headers }: Pick<NodeRequest, "headers">, answer: PlainAnswer): PlainAnswer {
+  const { etag = "", ...others } = answer.headers ?? {};
+  const known = (headers["if-none-match"] ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  if (!known.includes(etag) && !known.includes("*")) return answer;
+  const { "content-type": _, ...kept } = others;
+  return { status: 304, headers: { etag, ...kept } };
+}
 
 /** Tells what keeps the server from taking calls; see rpc/readiness.ts. */
 export interface ReadinessReport {
@@ -104,8 +113,8 @@ async function answerPlainly(
   response.statusCode = status;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (body === undefined) return void response.end();
-  const text = Buffer.from(JSON.stringify(body));
-  response.setHeader("content-type", "application/json");
-  response.setHeader("content-length", text.byteLength);
-  response.end(request.method === "HEAD" ? "" : text);
+  const bytes = body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body));
+  if (bytes !== body) response.setHeader("content-type", "application/json");
+  response.setHeader("content-length", bytes.byteLength);
+  response.end(request.method === "HEAD" ? "" : bytes);
 }

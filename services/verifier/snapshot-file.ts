@@ -1,12 +1,13 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { lstatSync, readFileSync } from "node:fs";
-import { create, fromBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { sizeDelimitedEncode } from "@bufbuild/protobuf/wire";
 import { type WatchKeySetResponse, WatchKeySetResponseSchema } from "../../gen/ichor/v1/key_set_pb.ts";
 import { deriveKey } from "../core/derive-key.ts";
 import { exposedRights, groupAndOthers } from "../core/file-rights.ts";
 import { replaceFileDurably } from "../durable-file.ts";
 import type { WatchEventInit } from "../wire/key-set-snapshot.ts";
+import { readSizeDelimited } from "../wire/size-delimited.ts";
 
 const magic = Buffer.from("ichor key set 1\n");
 const nonceBytes = 12;
@@ -71,7 +72,7 @@ export class SnapshotFile {
       const decipher = createDecipheriv("aes-256-gcm", this.#key, nonce, { authTagLength: tagBytes }).setAAD(magic);
       decipher.setAuthTag(tag);
       const plain = Buffer.concat([decipher.update(bytes.subarray(start)), decipher.final()]);
-      return decodeAll(plain);
+      return [...readSizeDelimited(WatchKeySetResponseSchema, plain)];
     } catch (cause) {
       throw new SnapshotFileUnusable("it is damaged, or of another credential, server or audience", { cause });
     }
@@ -81,20 +82,4 @@ export class SnapshotFile {
 /** Makes an event, as the file holds it. */
 export function fileEvent(event: WatchEventInit, feedKeyId = ""): WatchKeySetResponse {
   return create(WatchKeySetResponseSchema, { event, feedKeyId });
-}
-
-/** Authentic by now, so that its lengths are ours. */
-function decodeAll(plain: Buffer): readonly WatchKeySetResponse[] {
-  const events: WatchKeySetResponse[] = [];
-  for (let at = 0; at < plain.length; ) {
-    let length = 0;
-    let shift = 0;
-    for (let byte = 0x80; byte >= 0x80; shift += 7) {
-      byte = plain.readUInt8(at++);
-      length += (byte & 0x7f) * 2 ** shift;
-    }
-    events.push(fromBinary(WatchKeySetResponseSchema, plain.subarray(at, at + length)));
-    at += length;
-  }
-  return events;
 }

@@ -1,0 +1,127 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { EventRefused } from "../../services/verifier/feed-trust.ts";
+import { readKeySet } from "../../services/verifier/read-key-set.ts";
+import { runIchor } from "../support/command-line.ts";
+import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+
+const folder = temporaryFolder("signed-feeds");
+const dataDir = join(folder.path, "data");
+let server: ServerProcess;
+let watcher: string;
+let feedKey: string;
+beforeAll(async () => {
+  mkdirSync(dataDir);
+  server = await startServer({ dataDir });
+  watcher = (await call("IssueApiKey", { name: "watcher", scopes: ["ichor:keyset:watch"] })).credential;
+  feedKey = JSON.parse(ichor("--json", "feed-key", "show").stdout).feedKeys[0].kid;
+});
+afterAll(async () => {
+  await server.stop();
+  folder.remove();
+});
+
+const ichor = (...args: string[]) =>
+  runIchor(args, { cwd: folder.path, env: { ICHOR_DATA_DIR: dataDir, ICHOR_URL: server.url } });
+
+async function call(method: string, body: object, headers: Record<string, string> = {}) {
+  const url = `${server.url}/ichor.v1.AdminService/${method}`;
+  const all = { authorization: `Bearer ${server.rootCredential}`, "content-type": "application/json", ...headers };
+  const response = await fetch(url, { method: "POST", headers: all, body: JSON.stringify(body) });
+  expect(response.status).toBe(200);
+  // biome-ignore lint/suspicious/noExplicitAny: a test looks into whatever JSON came.
+  return (await response.json()) as any;
+}
+
+const fetchKeySet = (credential: string | undefined, { path = "", method = "GET", headers = {} } = {}) =>
+  fetch(`${server.url}${path}/v1/keyset`, {
+    method,
+    headers: { ...(credential && { authorization: `Bearer ${credential}` }), ...headers },
+  });
+
+describe("GET /v1/keyset", () => {
+  it("gives the public feed as bytes that the feed key vouches for, wherever they come from", async () => {
+    const { apiKey } = await call("IssueApiKey", { name: "k" });
+    await call("RevokeApiKey", { keyId: apiKey.id });
+    const response = await fetchKeySet(watcher);
+    expect(response.status).toBe(200);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
+      "content-type": "application/x-protobuf; delimited=true",
+      "cache-control": "private, max-age=2",
+      vary: expect.stringContaining("Authorization"),
+    });
+    const body = new Uint8Array(await response.arrayBuffer());
+    const keySet = await readKeySet(body, { feedKeys: [feedKey], issuer: server.url });
+    const { keys } = (await (await fetch(`${server.url}/.well-known/jwks.json`)).json()) as { keys: object[] };
+    expect(keySet).toMatchObject({ issuer: server.url, feedKeyId: feedKey, signingKeys: keys, tenantDisabled: false });
+    expect(keySet.keyState(apiKey.id)).toMatchObject({ status: "REVOKED" });
+    expect(Date.now() - keySet.asOf.getTime()).toBeLessThan(60_000);
+    const refused = [
+      readKeySet(body, { feedKeys: ["x".repeat(43)], issuer: server.url }),
+      readKeySet(body, { feedKeys: [feedKey], issuer: "https://other.example" }),
+      readKeySet(body.subarray(0, -1), { feedKeys: [feedKey], issuer: server.url }),
+      readKeySet(new Uint8Array(), { feedKeys: [feedKey], issuer: server.url }),
+    ];
+    for (const one of refused) await expect(one).rejects.toBeInstanceOf(EventRefused);
+    // Not a byte of what it says can be another one.
+    for (let at = 0; at < body.length; at += 7) {
+      const other = Uint8Array.from(body);
+      other[at] = (other[at] ?? 0) ^ 1;
+      const read = await readKeySet(other, { feedKeys: [feedKey], issuer: server.url }).catch((error) => error);
+      if (!(read instanceof EventRefused)) {
+        // What is counted before the items, and keys that nobody needs, aren't signed.
+        expect(wordsOf(read), `byte ${at}`).toEqual(wordsOf(keySet));
+      }
+    }
+  });
+
+  it("says nothing again to who has this very one, and only says how large it is to who asks that", async () => {
+    // Between two questions it may just have been made anew.
+    for (;;) {
+      const whole = await fetchKeySet(watcher);
+      const etag = whole.headers.get("etag") ?? "";
+      const length = (await whole.arrayBuffer()).byteLength;
+      const again = await fetchKeySet(watcher, { headers: { "if-none-match": etag } });
+      const head = await fetchKeySet(watcher, { method: "HEAD" });
+      if (head.headers.get("etag") !== etag) continue;
+      expect([again.status, again.headers.get("etag"), await again.text()]).toEqual([304, etag, ""]);
+      expect([head.status, Number(head.headers.get("content-length")), await head.text()]).toEqual([200, length, ""]);
+      return;
+    }
+  });
+
+  it("is for callers who may watch key sets, in the tenant that the path names", async () => {
+    const other = (await call("CreateTenant", { slug: "other", name: "Other" })).tenant;
+    const scopes = ["ichor:keyset:watch"];
+    const theirs = (await call("IssueApiKey", { name: "w", scopes }, { "ichor-tenant": "other" })).credential;
+    const plain = (await call("IssueApiKey", { name: "p", scopes: ["a"] })).credential;
+    const path = `/t/${other.id}`;
+    const cases: [string | undefined, string, number][] = [
+      [undefined, "", 401],
+      ["ichor_sk_nonsense", "", 401],
+      [plain, "", 403],
+      [theirs, path, 200],
+      [theirs, "", 404],
+      [watcher, path, 404],
+      [watcher, "/t/ten_00000000000000000000000000", 404],
+    ];
+    for (const [credential, at, status] of cases) {
+      const response = await fetchKeySet(credential, { path: at });
+      expect([at, response.status]).toEqual([at, status]);
+      if (status !== 200) {
+        expect(response.headers.get("cache-control")).toBe("no-store");
+        expect(await response.json()).toHaveProperty("code");
+      }
+    }
+    const body = new Uint8Array(await (await fetchKeySet(theirs, { path })).arrayBuffer());
+    const issuer = `${server.url}${path}`;
+    expect(await readKeySet(body, { feedKeys: [feedKey], issuer })).toMatchObject({ tenantId: other.id, issuer });
+    await expect(readKeySet(body, { feedKeys: [feedKey], issuer: server.url })).rejects.toBeInstanceOf(EventRefused);
+  });
+});
+
+/** What a key set says, to be compared. */
+function wordsOf({ keyState: _, isTokenRevoked: __, ...said }: Awaited<ReturnType<typeof readKeySet>>): object {
+  return said;
+}
