@@ -1,3 +1,6 @@
+import { alternate } from "../lib/alternate.mjs";
+import { figure } from "../lib/report.mjs";
+import { startTargets } from "../lib/target.mjs";
 import { verifyOverGrpc, verifyOverHttp1 } from "./loads.mjs";
 
 /** What the log costs that the default configuration writes. */
@@ -16,6 +19,29 @@ export const verifyLogs = {
 };
 
 const plain = { name: "default, without telemetry", target: "ichor", load: (told) => verifyOverHttp1(told) };
+
+/** Uses that a verification notes: of the caller's key, and of the one that is verified. */
+const usesPerCall = 2;
+
+/** What it costs that last use is noted, which nothing turns off: measured by itself, as a part of the whole. */
+export const verifyUse = {
+  title: "VerifyCredential, warm: the part of noting the last use of two keys",
+  async measure({ rounds, seconds, folder, say }) {
+    const [server] = await startTargets({ contenders: [plain] }, folder);
+    try {
+      await server.ask("use");
+      const parts = [];
+      for (let round = 0; round < rounds; round++) {
+        const samples = await alternate([server], { rounds: 1, seconds, say });
+        const [{ cpuMicros }] = samples[plain.name];
+        parts.push((usesPerCall * (await server.ask("use")) * 100) / cpuMicros);
+      }
+      return [figure("noting the last use", "all CPU of a call", "%", parts)];
+    } finally {
+      await server.stop();
+    }
+  },
+};
 
 /** What metrics and traces cost. */
 export const verifyTelemetry = {

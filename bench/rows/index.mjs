@@ -1,4 +1,12 @@
-import { verifyLimits, verifyLogs, verifyTelemetry, verifyTls, verifyTlsGrpc, verifyWorkers } from "./costs.mjs";
+import {
+  verifyLimits,
+  verifyLogs,
+  verifyTelemetry,
+  verifyTls,
+  verifyTlsGrpc,
+  verifyUse,
+  verifyWorkers,
+} from "./costs.mjs";
 import { deriveToken, verifyToken } from "./derive-token.mjs";
 import { sdk } from "./sdk.mjs";
 import { sidecar, sidecarGrpc } from "./sidecar.mjs";
@@ -19,6 +27,7 @@ export const rows = {
   "verify-cold-postgres": verifyColdPostgres,
   "verify-store-size": verifyStoreSize,
   "verify-logs": verifyLogs,
+  "verify-use": verifyUse,
   "verify-limits": verifyLimits,
   "verify-telemetry": verifyTelemetry,
   "verify-tls": verifyTls,

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runCommandLine } from "../../dist/services/cli/program.js";
+import { UseRecorder } from "../../dist/services/verification/use-recorder.js";
 import { apiOf } from "../lib/api.mjs";
 import { prepareKeys } from "./keys.mjs";
 import { storeKeys } from "./stored-keys.mjs";
@@ -15,10 +16,24 @@ import { tell } from "./tell.mjs";
 // The server as `ichor serve` runs it, with its log going to a file.
 // Workers are processes of the command line itself, with this one's environment.
 cluster.setupPrimary({ exec: fileURLToPath(new URL("../../dist/services/main.js", import.meta.url)), args: ["serve"] });
+const usesAtOnce = 1_000_000;
 const stop = new AbortController();
 process.once("SIGTERM", () => stop.abort(new Error("SIGTERM")));
 
-tell(async ({ marks = 0, stored = 0, token = false, ...options }) => {
+tell(facts, {
+  /** What it takes to note one use of a key, in µs. */
+  async use() {
+    const store = { recordUse: async () => {} };
+    const use = new UseRecorder({ store, now: Date.now, schedule: () => () => {}, log: { error() {} } });
+    const keyIds = Array.from({ length: 64 }, (_, i) => `key_${i}`);
+    const before = process.cpuUsage();
+    for (let i = 0; i < usesAtOnce; i++) use.record(keyIds[i % keyIds.length], 1, "192.0.2.1");
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / usesAtOnce;
+  },
+});
+
+async function facts({ marks = 0, stored = 0, token = false, ...options }) {
   const port = 20_000 + (randomBytes(2).readUInt16BE() % 20_000);
   const tls = process.env.BENCH_TLS === "on";
   const env = {
@@ -39,7 +54,7 @@ tell(async ({ marks = 0, stored = 0, token = false, ...options }) => {
   if (stored > 0) prepared.credentials = await storeKeys(env.ICHOR_DATA_DIR, prepared.credentials[0], stored);
   if (token) prepared.token = await deriveJwt({ port, rootCredential }, prepared.credentials[0]);
   return { port, rootCredential, ...prepared };
-});
+}
 
 async function deriveJwt(server, credential) {
   const request = { format: "TOKEN_FORMAT_JWT", audiences: ["https://api.example"], scopes: ["invoices:read"] };
