@@ -8,7 +8,7 @@ import { authenticateJwt } from "../../../../services/core/jwt/authenticate.ts";
 import { buildClaims, type ClaimsOrder } from "../../../../services/core/jwt/claims.ts";
 import { makeHeader } from "../../../../services/core/jwt/header.ts";
 import { readJwt } from "../../../../services/core/jwt/read-jwt.ts";
-import { type JwtSigner, signJwt } from "../../../../services/core/jwt/sign.ts";
+import { type JwtSigner, signJwt, signWays } from "../../../../services/core/jwt/sign.ts";
 import { importVerificationKey, type PublicJwk } from "../../../../services/core/jwt/verification-key.ts";
 import { someAudience, someDemand, someGrant, someIssuer, someTokenId } from "../macaroon/some-macaroon.ts";
 import { madeMs, reasonOf, someKeyId, someTenantId } from "../some-key.ts";
@@ -111,6 +111,17 @@ describe("buildClaims", () => {
     expect(
       await codeOf(await signJwt(largest, signerOf("RS256")), { requiredScopes: [], context: { a: "b", c: "d" } }),
     ).toBe("VALID");
+  });
+});
+
+describe("signJwt", () => {
+  it("makes of EdDSA, which it signs itself, what jose makes of it byte for byte", async () => {
+    for (const grant of [someGrant, constrained]) {
+      const payload = Buffer.from(JSON.stringify(buildClaims({ ...order, grant })));
+      const signer = signerOf("EdDSA");
+      const header = makeHeader("EdDSA", signer.kid, grant === constrained);
+      expect(signWays.signHere(header, payload, signer)).toBe(await signWays.signByJose(header, payload, signer));
+    }
   });
 });
 
