@@ -14,7 +14,7 @@ import { audience, headerName, oneOf } from "./kinds.ts";
 const names = ["requestFrom", "routes"];
 const routeNames = [
   ...["hosts", "path", "pathPrefix", "methods"],
-  ...["scopes", "audience", "credential", "credentialHeader"],
+  ...["scopes", "audience", "credential", "credentialHeader", "upstreamJwt"],
 ];
 const scopesMax = 32;
 
@@ -87,6 +87,7 @@ function routeIn(value: unknown, at: string, faults: Faults): GatewayRoute | und
     audience: read("audience", audience.fromFile),
     credential,
     credentialHeader: read("credentialHeader", headerName.fromFile),
+    upstreamJwt: read("upstreamJwt", (value) => (value === false ? "" : audience.fromFile(value))),
   };
   if (credential === "none" && (route.scopes.length > 0 || route.audience !== undefined)) {
     faults.add(`${at} asks for no credential, and something of it`);

@@ -54,6 +54,16 @@ export const sidecarSettings = settingsOf("SIDECAR", {
     "none: no address is believed",
     "For gateways: the header in which they tell the client's address.",
   ),
+  upstreamJwt: setting(
+    audience,
+    "none: services get no token",
+    "For gateways: whom the JWT is for that services get in place of a key; needs `ichor:tokens:derive`.",
+  ),
+  upstreamJwtHeader: setting(
+    headerName,
+    "`Authorization`, as `Bearer`",
+    "For gateways: the header in which services get it.",
+  ),
   routes: setting(
     anyText,
     "none: each question says it",

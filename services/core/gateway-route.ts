@@ -23,6 +23,8 @@ export interface GatewayRoute {
   readonly credential: CredentialRule;
   /** Lower case; undefined: the side-car's own. */
   readonly credentialHeader: string | undefined;
+  /** Whom the service's token is for; empty: it gets none; undefined: as the side-car says. */
+  readonly upstreamJwt: string | undefined;
 }
 
 /** Routes in the order in which they are looked at. */

@@ -36,6 +36,7 @@ import { countDecisions, countGatewayAnswers, observeSidecar } from "./observe-s
 import { RelayHub } from "./relay-hub.ts";
 import { demandByRoutes, demandBySettings } from "./route-demand.ts";
 import { Upstream } from "./upstream.ts";
+import { UpstreamJwts } from "./upstream-jwt.ts";
 import { UpstreamTransport } from "./upstream-transport.ts";
 
 /** How often it is looked whether what is known is still fresh enough, in ms. */
@@ -62,6 +63,10 @@ export interface SidecarOptions {
   readonly credentialHeader?: string | undefined;
   /** The header, in lower case, in which gateways tell the client's address; absent: none is believed. */
   readonly clientIpHeader?: string | undefined;
+  /** Whom the tokens are for that services behind gateways get; absent: they get none, unless a route says so. */
+  readonly upstreamJwt?: string | undefined;
+  /** The header, in lower case, in which they get them; absent: Authorization. */
+  readonly upstreamJwtHeader?: string | undefined;
   /** What gateways' routes ask; absent: each question says it. */
   readonly routes?: GatewayRoutes | undefined;
   /** Whether others may follow this one. */
@@ -122,7 +127,16 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   /** What changed, until the revision is known from which on the server is asked about it. */
   const changed: RecordChanges[] = [];
   const keys = new KeyAnswers({ ask: (request, known) => upstream.verify(request, known), now, monotonicMs });
-  const verifier = createVerifier({
+  const jwts = new UpstreamJwts({
+    derive: (request) => upstream.derive(request),
+    verify: (token) => verifier.verify(token),
+    now,
+  });
+  function forget(changes: RecordChanges): void {
+    keys.changed(changes);
+    jwts.changed(changes);
+  }
+  const verifier: Verifier = createVerifier({
     ...{ transport, credential, audience, maxStaleness, clock },
     macaroons,
     clientName: hub === undefined ? "ichor sidecar" : "ichor relay",
@@ -131,7 +145,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     ...(feedKeys !== undefined && { feedKeys }),
     ...(issuer !== undefined && { issuer }),
     onRecordsChanged(changes) {
-      keys.changed(changes);
+      forget(changes);
       changed.push(changes);
     },
     onEvent(event) {
@@ -140,7 +154,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
         for (const changes of changed.splice(0)) hub?.changed(changes);
       }
       // Something was missed, or may have been.
-      if (event.kind === "resync") keys.changed({ of: "all" });
+      if (event.kind === "resync") forget({ of: "all" });
       tell(event, log);
     },
   });
@@ -181,10 +195,13 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   const services = [AdminService.typeName, DerivationService.typeName, Authorization.typeName];
   const health = healthService(services, readiness);
   const decide = countDecisions(metrics, decideHere({ verifier, audience, keys }));
-  const { credentialHeader, clientIpHeader, routes } = options;
-  const defaults = { audience: options.audience ?? "", credentialHeader };
+  const { credentialHeader, clientIpHeader, upstreamJwt, routes } = options;
+  const defaults = { audience: options.audience ?? "", credentialHeader, upstreamJwt };
   const demandOf = routes ? demandByRoutes(routes, defaults) : demandBySettings(defaults);
-  const answer = countGatewayAnswers(metrics, answerGateway({ decide, demandOf, now, monotonicMs, log }));
+  const withJwts = upstreamJwt !== undefined || routes?.routes.some((route) => route.upstreamJwt);
+  const jwtHeader = withJwts ? (options.upstreamJwtHeader ?? "authorization") : undefined;
+  const gateway = answerGateway({ decide, demandOf, jwts, jwtHeader, now, monotonicMs, log });
+  const answer = countGatewayAnswers(metrics, gateway);
   const registry = createMethodRegistry([...sidecarMethods(decide), extAuthz(answer), health]);
   const router = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
   const others = createRequestHandler(createRpcHandler(router, log), probeEndpoints(readiness), log);

@@ -17,6 +17,7 @@ import { checkVerification } from "../wire/verification.ts";
 import type { Decide } from "./decide.ts";
 import { credentialHeaders, presentedCredential } from "./presented-credential.ts";
 import { principalHeaders, refuseLookAlikes } from "./principal-headers.ts";
+import type { UpstreamJwts } from "./upstream-jwt.ts";
 
 /** What a gateway asks: whether this request of a client may pass. */
 export interface GatewayRequest {
@@ -40,6 +41,8 @@ export interface RouteDemand {
   readonly credential: CredentialRule;
   /** The one header, in lower case, that has the credential; absent: Authorization or X-API-Key. */
   readonly credentialHeader?: string | undefined;
+  /** For whom the service gets a token in place of the credential; absent: for nobody. */
+  readonly upstreamJwt?: string | undefined;
 }
 
 /** What a gateway does with a request, whatever protocol tells it. */
@@ -60,6 +63,10 @@ export interface GatewayDeps {
   readonly decide: Decide;
   /** Says what the route asks; undefined: there is no such route. Throws INVALID_FIELD. */
   readonly demandOf: DemandOf;
+  /** Makes tokens for services. */
+  readonly jwts: Pick<UpstreamJwts, "of">;
+  /** The header, in lower case, in which services get tokens; absent: no route has one. */
+  readonly jwtHeader?: string | undefined;
   /** Ms since the epoch. */
   readonly now: () => number;
   /** A clock that only goes forward, in ms. */
@@ -82,18 +89,40 @@ const forbidding: ReadonlySet<number> = new Set([
  * told; 400 for what no gateway should pass on. Never rejects; one log line an answer.
  */
 export function answerGateway(deps: GatewayDeps): AnswerGateway {
-  const { decide, demandOf, now, monotonicMs, log } = deps;
+  const { decide, demandOf, jwts, jwtHeader, now, monotonicMs, log } = deps;
 
   async function answerOf(request: GatewayRequest): Promise<GatewayAnswer> {
     const demand = demandOf(request);
     if (demand === undefined) return { status: 403, code: "NO_ROUTE" };
-    refuseLookAlikes(request.rawHeaders);
-    if (demand.credential === "none") return nobody(demand);
+    refuseLookAlikes(request.rawHeaders, jwtHeader);
+    if (demand.credential === "none") return passed(nobody, demand);
     const credential = presentedCredential(request.rawHeaders, demand.credentialHeader);
-    if (credential === undefined && demand.credential === "optional") return nobody(demand);
+    if (credential === undefined && demand.credential === "optional") return passed(nobody, demand);
     if (credential === undefined) return challenge(401, "MISSING", "Bearer");
     const said = create(VerifyCredentialResponseSchema, await decide(askedBy(request, demand, credential)));
-    return answerTo(said, demand, now());
+    return said.valid ? passed(said, demand, credential) : refusalTo(said, demand, now());
+  }
+
+  async function passed(
+    said: VerifyCredentialResponse,
+    demand: RouteDemand,
+    presentedCredential?: string,
+  ): Promise<GatewayAnswer> {
+    const { audience: verifiedAudience, upstreamJwt: audience, scopes } = demand;
+    const jwt =
+      presentedCredential === undefined || audience === undefined
+        ? ""
+        : await jwts.of({ presentedCredential, said, verifiedAudience, audience, scopes });
+    const code = said.valid ? nameOf(Code, said.code) : "ANONYMOUS";
+    const toService = { ...principalHeaders(said), ...withdrawn(demand), ...jwtHeaders(jwt, demand) };
+    return { status: 200, code, keyId: said.key?.id, toClient: limitHeaders(said, now()), toService };
+  }
+
+  /** The token; without one, nothing that a client has put in its place. */
+  function jwtHeaders(jwt: string, { credential }: RouteDemand): Headers {
+    // Where no credential is looked for, Authorization may be the service's own.
+    if (jwtHeader === undefined || (credential === "none" && jwtHeader === "authorization")) return {};
+    return { [jwtHeader]: jwtHeader === "authorization" && jwt !== "" ? `Bearer ${jwt}` : jwt };
   }
 
   return async (request) => {
@@ -119,24 +148,19 @@ function askedBy(request: GatewayRequest, demand: RouteDemand, credential: strin
   return asked;
 }
 
-/** It may pass, and nobody is said to have called. */
-function nobody(demand: RouteDemand): GatewayAnswer {
-  const toService = headersToService(create(VerifyCredentialResponseSchema), demand);
-  return { status: 200, code: "ANONYMOUS", toService };
-}
+/** Who called without a credential. */
+const nobody = create(VerifyCredentialResponseSchema);
 
 /** The service needs no credential any more. Where none is looked for, it may be the service's own. */
-function headersToService(said: VerifyCredentialResponse, demand: RouteDemand): Headers {
-  const withdrawn = demand.credential === "none" ? [] : credentialHeaders(demand.credentialHeader);
-  return { ...principalHeaders(said), ...Object.fromEntries(withdrawn.map((name) => [name, ""])) };
+function withdrawn({ credential, credentialHeader }: RouteDemand): Headers {
+  if (credential === "none") return {};
+  return Object.fromEntries(credentialHeaders(credentialHeader).map((name) => [name, ""]));
 }
 
-function answerTo(said: VerifyCredentialResponse, demand: RouteDemand, nowMs: number): GatewayAnswer {
-  const code = nameOf(Code, said.code);
+function refusalTo(said: VerifyCredentialResponse, demand: RouteDemand, nowMs: number): GatewayAnswer {
   const keyId = said.key?.id;
-  const toClient = limitHeaders(said, nowMs);
-  if (said.valid) return { status: 200, code, keyId, toClient, toService: headersToService(said, demand) };
-  if (said.code === Code.RATE_LIMITED) return { status: 429, code, keyId, toClient };
+  const code = nameOf(Code, said.code);
+  if (said.code === Code.RATE_LIMITED) return { status: 429, code, keyId, toClient: limitHeaders(said, nowMs) };
   if (!forbidding.has(said.code)) return { ...challenge(401, code, 'Bearer error="invalid_token"'), keyId };
   const scope = demand.scopes.length > 0 ? `, scope="${demand.scopes.join(" ")}"` : "";
   return { ...challenge(403, code, `Bearer error="insufficient_scope"${scope}`), keyId };
@@ -167,11 +191,18 @@ function answerForError(thrown: unknown, log: Log): GatewayAnswer {
     log.error({ err: thrown }, "a gateway couldn't be answered");
     return { status: 500, code: "INTERNAL" };
   }
-  const { reason, retryAfterMs } = thrown;
+  const { reason, retryAfterMs, metadata } = thrown;
   if (reason === "INVALID_FIELD") return challenge(400, reason, 'Bearer error="invalid_request"');
   if (reason === "CREDENTIAL_REFUSED") return challenge(401, "MALFORMED", 'Bearer error="invalid_token"');
+  // What the server said of the key when it was to make a token for the service.
+  if (reason === "PARENT_REFUSED" && metadata.code !== "RATE_LIMITED")
+    return challenge(401, metadata.code ?? reason, 'Bearer error="invalid_token"');
+  if (reason === "DERIVATION_NOT_ALLOWED" || reason === "CREDENTIAL_KIND_NOT_ALLOWED")
+    return { status: 403, code: reason };
   const seconds = Math.max(1, Math.ceil((retryAfterMs ?? 0) / 1000));
-  return { status: 503, code: reason, toClient: { "retry-after": String(seconds) } };
+  const toClient = { "retry-after": String(seconds) };
+  if (reason === "PARENT_REFUSED") return { status: 429, code: "RATE_LIMITED", toClient };
+  return { status: 503, code: reason, toClient };
 }
 
 function challenge(status: 400 | 401 | 403, code: string, wwwAuthenticate: string): GatewayAnswer {

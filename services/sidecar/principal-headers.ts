@@ -40,13 +40,15 @@ export function isPrincipalHeader(name: string): boolean {
 }
 
 /**
- * Throws INVALID_FIELD for a header that a gateway passes by and a service takes for one of the principal's: by CGI's
- * rules (RFC 3875 section 4.1.18) `Ichor_Principal_Key_Id` is the same as with hyphens, and some map every other mark.
+ * Throws INVALID_FIELD for a header that a gateway passes by and a service takes for one of the principal's, or for that of
+ * its token: by CGI's rules (RFC 3875 section 4.1.18) `Ichor_Principal_Key_Id` is the same as with hyphens, and some map
+ * every other mark.
  */
-export function refuseLookAlikes(rawHeaders: readonly string[]): void {
+export function refuseLookAlikes(rawHeaders: readonly string[], jwtHeader?: string): void {
+  const isOurs = (name: string) => isPrincipalHeader(name) || name === jwtHeader;
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = (rawHeaders[i] ?? "").toLowerCase();
-    if (!isPrincipalHeader(name) && isPrincipalHeader(name.replace(/[^a-z0-9]/g, "-")))
+    if (!isOurs(name) && isOurs(name.replace(/[^a-z0-9]/g, "-")))
       throw new IchorError("INVALID_FIELD", "a header is named like one that tells who called");
   }
 }

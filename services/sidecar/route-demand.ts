@@ -3,7 +3,7 @@ import { type GatewayRoutes, routeOf } from "../core/gateway-route.ts";
 import type { DemandOf, RouteDemand } from "./gateway.ts";
 
 /** What holds for a route that says nothing else. */
-export type RouteDefaults = Pick<RouteDemand, "audience" | "credentialHeader">;
+export type RouteDefaults = Pick<RouteDemand, "audience" | "credentialHeader" | "upstreamJwt">;
 
 /** Headers by which some services take a request for another one than its gateway sees. */
 const misleading: ReadonlySet<string> = new Set([
@@ -34,11 +34,12 @@ export function demandByRoutes({ routes }: GatewayRoutes, defaults: RouteDefault
     if (odd !== undefined) throw new IchorError("INVALID_FIELD", "a header asks for another path or method");
     const route = routeOf(routes, askedFor());
     if (route === undefined) return undefined;
-    const { scopes, credential, audience, credentialHeader } = route;
+    const { scopes, credential, audience, credentialHeader, upstreamJwt } = route;
     return {
       ...{ scopes, credential },
       audience: audience ?? defaults.audience,
       credentialHeader: credentialHeader ?? defaults.credentialHeader,
+      upstreamJwt: upstreamJwt === "" ? undefined : (upstreamJwt ?? defaults.upstreamJwt),
     };
   };
 }

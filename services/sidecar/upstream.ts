@@ -1,6 +1,11 @@
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
+import { type ErrorInfo, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import {
+  DerivationService,
+  type DeriveTokenRequest,
+  type DeriveTokenResponse,
+} from "../../gen/ichor/v1/derivation_service_pb.ts";
 import type { VerifyCredentialRequest, VerifyCredentialResponse } from "../../gen/ichor/v1/verification_pb.ts";
 import { IchorError } from "../core/errors.ts";
 import { hasRoom, levelAfter, type RateLimit } from "../core/rate-limit.ts";
@@ -24,10 +29,13 @@ export interface UpstreamOptions {
   readonly onTurn: (failure: unknown) => void;
 }
 
+type RefusalOf = (info: ErrorInfo | undefined) => IchorError | undefined;
+
 /** The server that a side-car asks, within bounds. */
 export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #ask: (request: VerifyCredentialRequest) => Promise<VerifyCredentialResponse>;
+  readonly #derive: (request: DeriveTokenRequest) => Promise<DeriveTokenResponse>;
   /** How questions ended; refused: there was no room to ask. */
   readonly tally = { ok: 0, failed: 0, refused: 0 };
   #failing = false;
@@ -41,9 +49,11 @@ export class Upstream {
     const { transport, credential, monotonicMs } = options;
     this.#options = options;
     this.#levelMs = monotonicMs();
-    const client = createClient(AdminService, transport);
-    const headers = { authorization: `Bearer ${credential}` };
-    this.#ask = (request) => client.verifyCredential(request, { headers, timeoutMs: upstreamTimeoutMs });
+    const admin = createClient(AdminService, transport);
+    const derivation = createClient(DerivationService, transport);
+    const asItself = { headers: { authorization: `Bearer ${credential}` }, timeoutMs: upstreamTimeoutMs };
+    this.#ask = (request) => admin.verifyCredential(request, asItself);
+    this.#derive = (request) => derivation.deriveToken(request, asItself);
   }
 
   /**
@@ -53,18 +63,42 @@ export class Upstream {
    * @param known whether it was found right before, and so isn't counted among the strangers
    */
   async verify(request: VerifyCredentialRequest, known: boolean): Promise<VerifyCredentialResponse> {
+    return this.#within(known, async () => {
+      const answer = await this.#ask(request);
+      if (!known && answer.key === undefined) this.#level = this.#levelNow() + 1;
+      return answer;
+    });
+  }
+
+  /**
+   * Makes a token of a credential that was found right. Rejects as `verify`, and with what says that this credential
+   * can't be a parent of such a token: PARENT_REFUSED, CREDENTIAL_KIND_NOT_ALLOWED, DERIVATION_NOT_ALLOWED.
+   */
+  derive(request: DeriveTokenRequest): Promise<DeriveTokenResponse> {
+    return this.#within(true, () => this.#derive(request), parentRefusal);
+  }
+
+  /** Asks within the bounds. `refusalOf` knows the errors that are answers. */
+  async #within<T>(known: boolean, ask: () => Promise<T>, refusalOf: RefusalOf = () => undefined): Promise<T> {
     this.#requireRoom(known);
     this.#questions++;
     if (!known) this.#strangers++;
     try {
-      const answer = await this.#ask(request);
-      if (!known && answer.key === undefined) this.#level = this.#levelNow() + 1;
+      const answer = await ask();
       this.#turn(undefined);
       this.tally.ok++;
       return answer;
     } catch (error) {
-      this.tally.failed++;
-      throw this.#failureOf(error);
+      const failure = ConnectError.from(error);
+      const [info] = failure.findDetails(ErrorInfoSchema);
+      const refusal = refusalOf(info);
+      if (refusal === undefined) {
+        this.tally.failed++;
+        throw this.#failureOf(failure, info);
+      }
+      this.#turn(undefined);
+      this.tally.ok++;
+      throw refusal;
     } finally {
       this.#questions--;
       if (!known) this.#strangers--;
@@ -91,9 +125,7 @@ export class Upstream {
     return this.#level;
   }
 
-  #failureOf(error: unknown): IchorError {
-    const failure = ConnectError.from(error);
-    const [info] = failure.findDetails(ErrorInfoSchema);
+  #failureOf(failure: ConnectError, info: ErrorInfo | undefined): IchorError {
     if (info?.reason === "REVISION_NOT_REACHED") {
       return new IchorError("REVISION_NOT_REACHED", "the server hasn't come to the revision", { retryAfterMs });
     }
@@ -107,5 +139,20 @@ export class Upstream {
     if (failing === this.#failing) return;
     this.#failing = failing;
     this.#options.onTurn(failure && { code: Code[failure.code], message: failure.rawMessage });
+  }
+}
+
+/** The server's word that a credential is no parent for such a token; undefined: it says something else. */
+function parentRefusal(info: ErrorInfo | undefined): IchorError | undefined {
+  switch (info?.reason) {
+    case "PARENT_REFUSED":
+    case "CREDENTIAL_KIND_NOT_ALLOWED":
+      return new IchorError(info.reason, "no token can be derived from the credential", { metadata: info.metadata });
+    // The fields are sound: they ask for more than the key, or its policy, allows.
+    case "INVALID_FIELD":
+    case "DERIVATION_NOT_ALLOWED":
+      return new IchorError("DERIVATION_NOT_ALLOWED", "no such token may be derived from the credential");
+    default:
+      return undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -20,6 +20,7 @@ let service: Server;
 let behind: Behind;
 /** What the service behind the gateway got last. */
 let got: IncomingHttpHeaders = {};
+let gotRaw: readonly string[] = [];
 
 const call = () => ({ headers: { authorization: `Bearer ${server.rootCredential}` } });
 const admin = () => createClient(AdminService, createConnectTransport({ baseUrl: server.url, httpVersion: "2" }));
@@ -41,6 +42,7 @@ beforeAll(async () => {
   await sidecar.line((line) => line.includes('"follows the server"'));
   service = createServer((request, response) => {
     got = request.headers;
+    gotRaw = request.rawHeaders;
     response.end("hello");
   });
   await new Promise<void>((resolve) => service.listen(0, "127.0.0.1", resolve));
@@ -95,6 +97,48 @@ function passesOnlyWhatMayPass(gateway: () => Gateway): void {
     expect(await statusOf(other.credential)).toBe(200);
   });
 
+  it.each([
+    ["claims to be another", ["Ichor-Principal-Key-Id: key_x", "ICHOR-PRINCIPAL-KEY-ID: key_y"]],
+    ["does so by CGI's rules", ["Ichor_Principal_Key_Id: key_x"]],
+    ["does so with other marks", ["Ichor.Principal.Key.Id: key_x", "Ichor-Principal_Key-Id: key_y"]],
+    ["does so with a space", ["Ichor-Principal-Key-Id : key_x"]],
+    ["does so in a folded line", ["X-Any: 1", " Ichor-Principal-Key-Id: key_x"]],
+    ["lets a proxy take who called for a matter of the connection", ["Connection: close, Ichor-Principal-Key-Id"]],
+    ["does so twice", ["Connection: Ichor-Principal-Key-Id", "Connection: ichor-principal-owner-id"]],
+  ])("tells the service who called, or nothing, if a client %s", async (_, lines) => {
+    const { keyId, credential } = await issue({ ownerId: "acme" });
+    gotRaw = [];
+    const status = await rawStatus(gateway().url, [`X-API-Key: ${credential}`, ...lines]);
+    const told = gotRaw.flatMap((name, i) => {
+      const folded = name.toLowerCase().replace(/[^a-z0-9]/g, "-");
+      return i % 2 === 0 && folded === "ichor-principal-key-id" ? [gotRaw[i + 1]] : [];
+    });
+    expect([status, told]).toEqual(status === 200 ? [200, [keyId]] : [400, []]);
+  });
+
+  it.each([
+    ["two credentials", ["X-API-Key: CREDENTIAL", "Authorization: Bearer CREDENTIAL"], [400]],
+    ["a credential twice", ["X-API-Key: CREDENTIAL", "x-api-key: CREDENTIAL"], [400]],
+    ["two Authorization headers", ["Authorization: Bearer CREDENTIAL", "authorization: Bearer other"], [400]],
+    ["a credential by CGI's rules", ["X_API_Key: CREDENTIAL"], [401]],
+    // Beyond what nginx takes in one header, and beyond what a credential may be.
+    ["a credential of 9 KB", [`X-API-Key: ${"x".repeat(9_000)}`], [400, 401]],
+    ["headers of 20 KB", ["X-API-Key: CREDENTIAL", `X-Any: ${"x".repeat(20_000)}`], [400, 431, 503]],
+  ])("doesn't let %s pass", async (_, lines, statuses) => {
+    const { credential } = await issue();
+    gotRaw = [];
+    const sent = lines.map((line) => line.replace("CREDENTIAL", credential));
+    expect(statuses).toContain(await rawStatus(gateway().url, sent));
+    expect(gotRaw).toEqual([]);
+  });
+
+  it("passes a body on, in one piece or in chunks, and asks without it", async () => {
+    const { credential } = await issue();
+    const body = ["Content-Length: 5\r\n\r\nabcde", "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n"];
+    for (const each of body)
+      expect(await rawStatus(gateway().url, [`X-API-Key: ${credential}`, each], "POST")).toBe(200);
+  });
+
   it("passes on that a rate limit is used up, and when to come back", async () => {
     const rateLimits = [{ name: "r", limit: 1n, period: { seconds: 3600n, nanos: 0 } }];
     const { credential } = await issue({ rateLimits });
@@ -134,3 +178,21 @@ nginx.describe("nginx before a service", (program) => {
     expect((await ask()).headers.get("retry-after")).toBe("1");
   });
 });
+
+/** The status of a request with these lines, written as they are. */
+function rawStatus(url: string, lines: readonly string[], method = "GET"): Promise<number> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname);
+    let text = "";
+    socket.on("data", (data) => {
+      text += data;
+      // Some keep the connection.
+      if (text.includes("\r\n\r\n")) socket.end();
+    });
+    socket.once("close", () => resolve(Number(/^HTTP\/1\.1 (\d{3})/.exec(text)?.[1])));
+    socket.once("error", reject);
+    const head = [`${method} /invoices HTTP/1.1`, `Host: ${hostname}:${port}`, ...lines].join("\r\n");
+    socket.write(head.includes("\r\n\r\n") ? head : `${head}\r\n\r\n`);
+  });
+}

@@ -8,6 +8,7 @@ const none = {
   audience: undefined,
   credential: "required",
   credentialHeader: undefined,
+  upstreamJwt: undefined,
 } as const;
 const guarded: GatewayRoute = { ...none, path: { within: "/admin" }, scopes: ["admin"] };
 const open: GatewayRoute = { ...none, path: { within: "/" }, scopes: [] };

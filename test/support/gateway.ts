@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { freePort } from "./free-port.ts";
 import { plainEnvironment } from "./server-process.ts";
@@ -16,30 +16,32 @@ export interface Behind {
   readonly service: string;
 }
 
-/** Starts nginx, from its program, in one process. */
-export async function startNginx(program: string, folder: string, behind: Behind): Promise<Gateway> {
+/** Starts a gateway from its program, with an example of that name. */
+export type StartGateway = (program: string, folder: string, behind: Behind, example?: string) => Promise<Gateway>;
+
+/** nginx, in one process. */
+export const startNginx: StartGateway = async (program, folder, behind, example = "nginx.conf") => {
   const place = `127.0.0.1:${await freePort()}`;
-  mkdirSync(join(folder, "nginx"));
-  const own = join(folder, "nginx", "api.conf");
-  writeFileSync(own, exampleOf("nginx.conf", place, behind));
+  const own = mkdtempSync(join(folder, "nginx-"));
+  writeFileSync(join(own, "api.conf"), exampleOf(example, place, behind));
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${name};`);
-  const main = join(folder, "nginx", "main.conf");
+  const main = join(own, "main.conf");
   writeFileSync(
     main,
     `daemon off; master_process off; pid nginx.pid; error_log stderr; events {}
-     http { access_log off; ${temporary.join(" ")} include ${own}; }`,
+     http { access_log off; ${temporary.join(" ")} include ${join(own, "api.conf")}; }`,
   );
-  return started(program, ["-e", "stderr", "-p", join(folder, "nginx"), "-c", main], folder, `http://${place}`);
-}
+  return started(program, ["-e", "stderr", "-p", own, "-c", main], folder, `http://${place}`);
+};
 
-/** Starts Caddy, from its program. */
-export async function startCaddy(program: string, folder: string, behind: Behind): Promise<Gateway> {
+/** Caddy. */
+export const startCaddy: StartGateway = async (program, folder, behind, example = "Caddyfile") => {
   const place = `127.0.0.1:${await freePort()}`;
-  const own = join(folder, "Caddyfile");
+  const own = join(mkdtempSync(join(folder, "caddy-")), "Caddyfile");
   const global = "{\n\tadmin off\n\tauto_https off\n}\n";
-  writeFileSync(own, global + exampleOf("Caddyfile", place, behind));
+  writeFileSync(own, global + exampleOf(example, place, behind));
   return started(program, ["run", "--config", own, "--adapter", "caddyfile"], folder, `http://${place}`);
-}
+};
 
 function exampleOf(name: string, place: string, { sidecar, service }: Behind): string {
   const text = readFileSync(new URL(`../../docs/examples/gateways/${name}`, import.meta.url), "utf8");

@@ -37,6 +37,8 @@ export async function startTestSidecar(t: TestApp, options: Partial<SidecarOptio
     connect: line.mend,
     /** How often the server was asked about a credential. */
     asked: () => line.calls.filter((name) => name === "VerifyCredential").length,
+    /** How often it was asked for a token. */
+    derived: () => line.calls.filter((name) => name === "DeriveToken").length,
     keys: createClient(AdminService, transport),
     tokens: createClient(DerivationService, transport),
     envoy: createClient(Authorization, transport),

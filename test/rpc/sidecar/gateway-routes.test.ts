@@ -7,7 +7,15 @@ import { issueKey } from "../../support/tokens.ts";
 
 const route = (path: string, more: Partial<GatewayRoute> = {}): GatewayRoute => ({
   path: { within: path },
-  ...{ hosts: [], methods: [], scopes: [], audience: undefined, credential: "required", credentialHeader: undefined },
+  ...{
+    hosts: [],
+    methods: [],
+    scopes: [],
+    audience: undefined,
+    credential: "required",
+    credentialHeader: undefined,
+    upstreamJwt: undefined,
+  },
   ...more,
 });
 const routes: readonly GatewayRoute[] = [

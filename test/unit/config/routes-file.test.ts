@@ -33,8 +33,10 @@ routes:
     audience: https://api.example
     credential: optional
     credentialHeader: X-Token
+    upstreamJwt: https://inner.example
   - pathPrefix: /public/
     credential: none
+    upstreamJwt: false
 `;
   const { routes, faults } = await read(text);
   expect(faults).toEqual([]);
@@ -44,10 +46,11 @@ routes:
       {
         ...{ hosts: ["api.example"], path: { is: "/a b" }, methods: ["GET", "POST"], scopes: ["a", "b:c"] },
         ...{ audience: "https://api.example", credential: "optional", credentialHeader: "x-token" },
+        upstreamJwt: "https://inner.example",
       },
       {
         ...{ hosts: [], path: { within: "/public" }, methods: [], scopes: [], audience: undefined },
-        ...{ credential: "none", credentialHeader: undefined },
+        ...{ credential: "none", credentialHeader: undefined, upstreamJwt: "" },
       },
     ],
   });

@@ -4,7 +4,15 @@ import { type AskedFor, type GatewayRoute, hides, routeOf } from "../../../servi
 
 const route = (path: string, more: Partial<GatewayRoute> = {}): GatewayRoute => ({
   path: path.endsWith("*") ? { within: path.slice(0, -2) || "/" } : { is: path },
-  ...{ hosts: [], methods: [], scopes: [], audience: undefined, credential: "required", credentialHeader: undefined },
+  ...{
+    hosts: [],
+    methods: [],
+    scopes: [],
+    audience: undefined,
+    credential: "required",
+    credentialHeader: undefined,
+    upstreamJwt: undefined,
+  },
   ...more,
 });
 const asked = (target: string, more: Partial<AskedFor> = {}): AskedFor => ({
