@@ -120,10 +120,7 @@ export class SubscriptionLedger {
 
   /** Takes an acknowledgement. Throws SUBSCRIPTION_NOT_FOUND unless the credential made the subscription. */
   async acknowledge(id: SubscriptionId, keyId: KeyId, feed: string, revision: bigint): Promise<void> {
-    const known = await this.#find(id);
-    if (known === undefined || known.keyId !== keyId || !known.feeds.includes(feed)) {
-      throw new IchorError("SUBSCRIPTION_NOT_FOUND", "no subscription of this id and feed by this credential");
-    }
+    const known = await this.#of(id, keyId, feed);
     const counts = feed === known.feeds[0] && revision > known.ackedRevision;
     this.#known.set(id, {
       ...known,
@@ -133,6 +130,15 @@ export class SubscriptionLedger {
     this.#dirty.add(id);
     for (const wake of this.#ackWaiters.splice(0)) wake();
     if (this.wantedRevision > 0n) await this.flush();
+  }
+
+  /** Forgets a subscription, whether its stream is open or not. Throws as `acknowledge`. */
+  async leave(id: SubscriptionId, keyId: KeyId): Promise<void> {
+    await this.#of(id, keyId);
+    this.#known.delete(id);
+    this.#dirty.delete(id);
+    await this.#deps.store.deleteSubscriptions([id]);
+    for (const wake of this.#ackWaiters.splice(0)) wake();
   }
 
   /** Resolves at the next acknowledgement here, or after so many ms. */
@@ -184,6 +190,12 @@ export class SubscriptionLedger {
     await this.#underWay;
     await this.flush().catch(() => {});
     await this.#deps.store.deleteServer(this.#deps.serverId).catch(() => {});
+  }
+
+  async #of(id: SubscriptionId, keyId: KeyId, feed?: string): Promise<Subscription> {
+    const known = await this.#find(id);
+    if (known?.keyId === keyId && (feed === undefined || known.feeds.includes(feed))) return known;
+    throw new IchorError("SUBSCRIPTION_NOT_FOUND", "no subscription of this id and feed by this credential");
   }
 
   async #find(id: SubscriptionId): Promise<Subscription | undefined> {

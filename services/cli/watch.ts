@@ -91,7 +91,7 @@ async function watch({ audience: audiences, heartbeats, json, trust }: WatchOpti
   try {
     await Promise.race([stopped(io), refused]);
   } finally {
-    await follower.close();
+    await follower.close(true);
   }
 }
 

@@ -37,6 +37,7 @@ export function storedKeySets(deps: DerivationDeps): KeySetSource {
       },
       disconnected: (id) => ledger.disconnected(id),
       acknowledge: (...acknowledged) => ledger.acknowledge(...acknowledged),
+      leave: (id, keyId) => ledger.leave(id, keyId),
     },
     begin: (subscriber, order) => hub.begin(subscriber, order),
     revision: () => freshness.revision,

@@ -76,13 +76,17 @@ export class RelayBook implements SubscriptionBook {
   }
 
   async acknowledge(id: SubscriptionId, keyId: KeyId, feed: string, revision: bigint): Promise<void> {
-    const known = this.#subscriptions.get(id);
-    if (known === undefined || known.keyId !== keyId || !known.feeds.includes(feed)) {
-      throw new IchorError("SUBSCRIPTION_NOT_FOUND", "no subscription of this id and feed by this credential");
-    }
+    const known = this.#of(id, keyId, feed);
     if (feed !== publicFeed || revision <= known.ackedRevision) return;
     known.ackedRevision = revision;
     if (this.#last === undefined || this.#last === id) this.#onRise();
+  }
+
+  async leave(id: SubscriptionId, keyId: KeyId): Promise<void> {
+    this.#of(id, keyId, publicFeed);
+    this.#subscriptions.delete(id);
+    this.#last = undefined;
+    this.#onRise();
   }
 
   /** Up to which revision everyone has surely come who may still answer, if who asks has come to `applied`. */
@@ -101,6 +105,12 @@ export class RelayBook implements SubscriptionBook {
   /** The history is another one: what was acknowledged of the former says nothing of it. */
   beginAnew(): void {
     for (const subscription of this.#subscriptions.values()) subscription.ackedRevision = 0n;
+  }
+
+  #of(id: SubscriptionId, keyId: KeyId, feed: string): Subscription {
+    const known = this.#subscriptions.get(id);
+    if (known?.keyId === keyId && known.feeds.includes(feed)) return known;
+    throw new IchorError("SUBSCRIPTION_NOT_FOUND", "no subscription of this id and feed by this credential");
   }
 
   /** Who heard nothing for longer than it goes on with what it knows. */

@@ -38,6 +38,8 @@ export interface SubscriptionBook {
   disconnected(id: SubscriptionId): Promise<void>;
   /** Throws SUBSCRIPTION_NOT_FOUND unless the credential made the subscription. */
   acknowledge(id: SubscriptionId, keyId: KeyId, feed: string, revision: bigint): Promise<void>;
+  /** Forgets a subscription whose client answers by nothing any more that it was told. Throws likewise. */
+  leave(id: SubscriptionId, keyId: KeyId): Promise<void>;
 }
 
 /** What serves key sets: a server by its store's log, or a relay by what another told it. */
@@ -98,7 +100,7 @@ function closeWith(call: StreamCall, subscriber: Subscriber): void {
 export function ackKeySet(
   source: Pick<KeySetSource, "book" | "revision">,
 ): Unary<typeof DerivationService.method.ackKeySet> {
-  return async ({ subscriptionId, feed, revision }, { caller }) => {
+  return async ({ subscriptionId, feed, revision, leaving }, { caller }) => {
     const violations = new FieldViolations();
     const id = parseId("sub", subscriptionId);
     violations.require(id !== undefined, "subscription_id", "must be a TypeID sub_…");
@@ -107,6 +109,7 @@ export function ackKeySet(
     violations.require(feed !== "", "feed", "must name a feed");
     violations.throwIfAny();
     await source.book.acknowledge(id as SubscriptionId, caller.keyId, feed, revision);
+    if (leaving) await source.book.leave(id as SubscriptionId, caller.keyId);
     return {};
   };
 }

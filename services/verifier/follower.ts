@@ -16,6 +16,7 @@ const silentHeartbeats = 3;
 const heartbeatMsDefault = 2_000;
 const ackMsDefault = 10_000;
 const ackTimeoutMs = 5_000;
+const leaveTimeoutMs = 1_000;
 
 /** What a feed tells once it is applied. */
 export type AppliedEvent = Extract<
@@ -86,7 +87,9 @@ export class Follower {
     return this.#lastError;
   }
 
-  async close(): Promise<void> {
+  /** @param leaves whether nothing that was told is used any more, by nobody: then the server needn't wait for that */
+  async close(leaves = false): Promise<void> {
+    if (leaves && this.#connected) await this.#leave();
     this.#closing.abort(new Error("the verifier was closed"));
     await this.#done;
   }
@@ -278,6 +281,14 @@ export class Follower {
 
   #tellRefusal(feed: string, error: unknown): void {
     if (error instanceof EventRefused) this.#parts.settings.onEvent({ kind: "refused", feed, error });
+  }
+
+  /** That it fails only makes the server wait for longer. */
+  async #leave(): Promise<void> {
+    const { client, headers, feeds } = this.#parts;
+    const revision = feeds.get(publicFeed)?.position?.revision ?? 0n;
+    const request = { subscriptionId: this.#subscriptionId, feed: publicFeed, revision, leaving: true };
+    await client.ackKeySet(request, { headers: { ...headers }, timeoutMs: leaveTimeoutMs }).catch(() => {});
   }
 
   /** Says how far `public` was applied: when asked, and every 10 s. That it fails is no fault of what is known. */

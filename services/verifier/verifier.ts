@@ -109,7 +109,7 @@ export class Verifier {
   /** Resolves once a key set is known that is fresh enough. Rejects when the verifier is closed, and with the signal's reason. */
   ready(signal?: AbortSignal): Promise<void> {
     if (this.#known && !this.#stale) return Promise.resolve();
-    if (this.#closed) return Promise.reject(new VerifierUnavailableError("NOT_READY", "the verifier is closed"));
+    if (this.#closed) return Promise.reject(closed());
     return new Promise((resolve, reject) => {
       this.#readyWaiters.push({ resolve, reject });
       signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -125,6 +125,7 @@ export class Verifier {
     const { scopes = [], clientIp, context = {} } = wanted;
     const bad = scopes.find((scope) => !isScope(scope));
     if (bad !== undefined) throw new TypeError(`not a scope: ${bad.slice(0, 64)}`);
+    if (this.#closed) throw closed();
     const { audience, onStale, maxStaleness, cachedTokensMax, clock } = this.#settings;
     const demand: Demand = { requiredScopes: scopes, audience, clientIp, context };
     const monotonicMs = clock.monotonicMs();
@@ -148,6 +149,7 @@ export class Verifier {
     if (presented === undefined) return this.#keyVerifier?.verify(presentedToken, wanted) ?? this.#result("MALFORMED");
     const said = await this.#authenticate(presented, digest);
     if (!said.authentic) return this.#result(said.code, presented.kind);
+    if (this.#closed) throw closed();
     return this.#clear(said.token, demand, clock.now(), this.#ageSeconds());
   }
 
@@ -172,10 +174,13 @@ export class Verifier {
     };
   }
 
-  /** Ends the stream and keeps the key set, if there is a file for it. */
+  /**
+   * Ends the stream and keeps the key set, if there is a file for it. From now on nothing is verified; so the server is told
+   * not to wait for this verifier, unless the next one begins with the file, or others go on with what they were told here.
+   */
   async close(): Promise<void> {
     this.#closed = true;
-    await this.#follower.close();
+    await this.#follower.close(this.#keeper === undefined && this.#settings.onward === undefined);
     this.#keeper?.close(this.#identity);
     for (const { reject } of this.#readyWaiters.splice(0)) {
       reject(new VerifierUnavailableError("NOT_READY", "the verifier was closed"));
@@ -274,6 +279,10 @@ export class Verifier {
     const { scopes } = grant;
     return { valid, code, kind: token.kind, keyId, ownerId, tenantId, tokenId, scopes, expireTime, revision, age };
   }
+}
+
+function closed(): VerifierUnavailableError {
+  return new VerifierUnavailableError("NOT_READY", "the verifier is closed");
 }
 
 /** What the first step says, with the ids of an authentic token as bytes. */

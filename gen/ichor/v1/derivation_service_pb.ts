@@ -279,8 +279,8 @@ export const DerivationService: GenService<{
   },
   /**
    * WatchKeySet streams what verifies the tenant's tokens, with every revocation, for as long as the caller listens: the
-   * feed `public` and one for each audience asked for. It begins with `subscribed`, then brings each feed up to date (by
-   * a delta for who resumes where the server can tell what was missed, else by a snapshot), then tells each change once,
+   * feed `public` and one for each audience asked for. It begins with `subscribed` and `feed_keys`, then brings each feed up
+   * to date (by a delta for who resumes where the server can tell what was missed, else by a snapshot), then tells each change once,
    * and every 2 s how fresh that is. It ends with `drain` when the server stops, and with `resync_required` when the
    * client must begin anew.
    * Success: a stream that ends only by one of these two, or by the caller.
@@ -297,9 +297,9 @@ export const DerivationService: GenService<{
   },
   /**
    * AckKeySet says up to where a subscription has applied a feed, on any server of the store: what a revocation that
-   * waits counts.
+   * waits counts. Or that it is over, so that none waits for it.
    * Success: it is noted.
-   * Idempotency: the same or an earlier revision changes nothing.
+   * Idempotency: the same or an earlier revision changes nothing; what is over isn't found any more.
    * Reasons: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
    * Callers: `ichor:keyset:watch`.
    *

@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { DerivationService } from "../../../gen/ichor/v1/derivation_service_pb.ts";
 import { OnStale } from "../../../gen/ichor/v1/key_set_pb.ts";
 import type { TenantId } from "../../../services/core/ids.ts";
 import { reasonOfRejection } from "../../support/documented.ts";
@@ -68,6 +70,29 @@ describe("RevokeApiKey with wait", () => {
     expect((await revokeAndWait(0.2)).laggards.sort()).toEqual([denying, allowing].sort());
     here.clock.advance(61_000);
     expect((await revokeAndWait(0.2)).laggards).toEqual([allowing]);
+  });
+
+  it("waits for no verifier that was closed, unless a snapshot file lets the next one begin with what it knew", async () => {
+    const closed = await startTestVerifier(here);
+    await expect(closed.verifier.verify("token")).resolves.toMatchObject({ valid: false });
+    await closed.verifier.close();
+    await expect(closed.verifier.verify("token")).rejects.toMatchObject({ reason: "NOT_READY" });
+    expect(await revokeAndWait(0.2)).toMatchObject({ appliedEverywhere: true, laggards: [] });
+    const kept = await startTestVerifier(here, { snapshotFile: join(here.dataDir, "keyset") });
+    const { subscriptionId } = kept.verifier.status();
+    await kept.verifier.close();
+    expect((await revokeAndWait(0.2)).laggards).toEqual([subscriptionId]);
+  });
+
+  it("isn't made shorter by who says of another's subscription that it is over", async () => {
+    const silent = watch(here);
+    watches.push(silent);
+    const { subscriptionId } = await silent.until("subscribed");
+    const { credential } = await issueKey(here, { scopes: ["ichor:keyset:watch"] });
+    const leaving = { subscriptionId, feed: "public", leaving: true };
+    const left = here.client(DerivationService, credential).ackKeySet(leaving);
+    expect(await reasonOfRejection(left)).toBe("SUBSCRIPTION_NOT_FOUND");
+    expect((await revokeAndWait(0.2)).laggards).toEqual([subscriptionId]);
   });
 
   it("is over at once when nobody follows", async () => {
