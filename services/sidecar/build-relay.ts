@@ -22,6 +22,7 @@ import type { Decide } from "./decide.ts";
 import { credentialMethods } from "./methods.ts";
 import { relayCallers } from "./relay-callers.ts";
 import type { RelayHub } from "./relay-hub.ts";
+import type { Upstream } from "./upstream.ts";
 
 /** How often it is looked how many follow, in ms. */
 const countMs = 60_000;
@@ -30,6 +31,7 @@ export interface RelayDeps {
   readonly hub: RelayHub;
   readonly verifier: Pick<Verifier, "status">;
   readonly decide: Decide;
+  readonly upstream: Pick<Upstream, "together">;
   /** From which age on the side-car no longer trusts what it knows, in seconds. */
   readonly maxStaleness: number;
   readonly readiness: Readiness;
@@ -51,11 +53,11 @@ export interface Relay {
 }
 
 /**
- * Serves WatchKeySet and AckKeySet of what the side-car follows itself, and VerifyCredential, so that a side-car can have
- * this one for its server. Callers show a credential, as at the server, and are cut off as there.
+ * Serves WatchKeySet and AckKeySet of what the side-car follows itself, and VerifyCredential with its batch, so that a
+ * side-car can have this one for its server. Callers show a credential, as at the server, and are cut off as there.
  */
 export function buildRelay(deps: RelayDeps): Relay {
-  const { hub, verifier, decide, readiness, recording, clock, log } = deps;
+  const { hub, verifier, decide, upstream, readiness, recording, clock, log } = deps;
   const source: KeySetSource = {
     admit: async (draft) => admit(deps, draft),
     book: hub.book,
@@ -76,7 +78,7 @@ export function buildRelay(deps: RelayDeps): Relay {
     monotonicMs: clock.monotonicMs,
   });
   const registry = createMethodRegistry([
-    credentialMethods(decide),
+    credentialMethods(decide, upstream),
     partOfService(DerivationService, { watchKeySet: watchKeySet(source), ackKeySet: ackKeySet(source) }),
     healthService([AdminService.typeName, DerivationService.typeName], readiness),
   ]);

@@ -202,10 +202,10 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   const jwtHeader = withJwts ? (options.upstreamJwtHeader ?? "authorization") : undefined;
   const gateway = answerGateway({ decide, demandOf, jwts, jwtHeader, now, monotonicMs, log });
   const answer = countGatewayAnswers(metrics, gateway);
-  const registry = createMethodRegistry([...sidecarMethods(decide), extAuthz(answer), health]);
+  const registry = createMethodRegistry([...sidecarMethods(decide, upstream), extAuthz(answer), health]);
   const router = connectRoutes({ registry, pipeline, streamsEnd: readiness.drainSignal });
   const others = createRequestHandler(createRpcHandler(router, log), probeEndpoints(readiness), log);
-  const relay = hub && buildRelay({ hub, verifier, decide, maxStaleness, readiness, recording, clock, log });
+  const relay = hub && buildRelay({ hub, verifier, decide, upstream, maxStaleness, readiness, recording, clock, log });
   const answerForward = forwardAuth({ answer, clientIpHeader, requestFrom: routes?.requestFrom });
   return {
     handler(request, response) {

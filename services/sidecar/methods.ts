@@ -5,13 +5,17 @@ import { VerificationCode, type VerifyCredentialRequest } from "../../gen/ichor/
 import { after } from "../core/eventual.ts";
 import { FieldViolations } from "../core/field-violations.ts";
 import { partOfService, type Registration } from "../rpc/method-registry.ts";
-import { checkVerification } from "../wire/verification.ts";
+import { checkVerification, checkVerifications } from "../wire/verification.ts";
 import { type Decide, isToken } from "./decide.ts";
+import type { Upstream } from "./upstream.ts";
 
-/** The methods that a side-car serves: VerifyCredential and VerifyToken, with the server's messages and rules. */
-export function sidecarMethods(decide: Decide): readonly Registration[] {
+/**
+ * The methods that a side-car serves: VerifyCredential, its batch and VerifyToken, with the server's messages and rules. Of
+ * a batch is asked what can't be decided here, in one call: as `together` does.
+ */
+export function sidecarMethods(decide: Decide, upstream: Pick<Upstream, "together">): readonly Registration[] {
   return [
-    credentialMethods(decide),
+    credentialMethods(decide, upstream),
     partOfService(DerivationService, {
       verifyToken(request) {
         check(request, (violations) => {
@@ -24,12 +28,19 @@ export function sidecarMethods(decide: Decide): readonly Registration[] {
   ];
 }
 
-/** VerifyCredential. */
-export function credentialMethods(decide: Decide): Registration {
+/** VerifyCredential and its batch. */
+export function credentialMethods(decide: Decide, upstream: Pick<Upstream, "together">): Registration {
   return partOfService(AdminService, {
     verifyCredential(request) {
       check(request);
       return decide(request);
+    },
+    async batchVerifyCredentials({ requests }) {
+      const violations = new FieldViolations();
+      checkVerifications(violations, requests);
+      violations.throwIfAny();
+      // If one of them can't be told, that is no answer to the others.
+      return { responses: await Promise.all(upstream.together(() => requests.map((request) => decide(request)))) };
     },
   });
 }

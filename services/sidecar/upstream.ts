@@ -1,6 +1,6 @@
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { type ErrorInfo, ErrorInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
-import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
+import { AdminService, type BatchVerifyCredentialsResponse } from "../../gen/ichor/v1/admin_service_pb.ts";
 import {
   DerivationService,
   type DeriveTokenRequest,
@@ -12,11 +12,11 @@ import { hasRoom, levelAfter, type RateLimit } from "../core/rate-limit.ts";
 
 /** How long the server may take for an answer, in ms. */
 export const upstreamTimeoutMs = 5_000;
-/** Questions to the server that may be under way at a time. */
+/** Calls to the server that may be under way at a time. */
 export const questionsMax = 256;
 /** How many of them may be about credentials that were never found right: whoever makes some up must not fill it. */
 export const strangersMax = 64;
-/** How often the server may say of such a one that it is none. */
+/** How often the server may say of such a credential that it is none; until it has answered, each counts as one. */
 export const strangersLimit: RateLimit = { name: "strangers", limit: 100, periodMs: 1_000, burst: 1_000, strict: true };
 const retryAfterMs = 1_000;
 
@@ -29,21 +29,45 @@ export interface UpstreamOptions {
   readonly onTurn: (failure: unknown) => void;
 }
 
+interface Question {
+  readonly request: VerifyCredentialRequest;
+  /** Whether the credential was found right before, and so isn't counted among the strangers. */
+  readonly known: boolean;
+}
+
+/** A question that waits for others to be asked with it. */
+interface Gathered extends Question {
+  readonly resolve: (answer: VerifyCredentialResponse) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** What a call to the server is about: so many questions, so many of them about strangers. */
+interface CallSize {
+  readonly questions: number;
+  readonly strangers: number;
+}
+
 type RefusalOf = (info: ErrorInfo | undefined) => IchorError | undefined;
 
 /** The server that a side-car asks, within bounds. */
 export class Upstream {
   readonly #options: UpstreamOptions;
-  readonly #ask: (request: VerifyCredentialRequest) => Promise<VerifyCredentialResponse>;
+  readonly #askOne: (request: VerifyCredentialRequest) => Promise<VerifyCredentialResponse>;
+  readonly #askMany: (requests: VerifyCredentialRequest[]) => Promise<BatchVerifyCredentialsResponse>;
   readonly #derive: (request: DeriveTokenRequest) => Promise<DeriveTokenResponse>;
   /** How questions ended; refused: there was no room to ask. */
   readonly tally = { ok: 0, failed: 0, refused: 0 };
   #failing = false;
+  #calls = 0;
+  /** Of these calls. */
   #questions = 0;
+  /** Calls with strangers, and how many these are. */
+  #strangerCalls = 0;
   #strangers = 0;
   /** Of `strangersLimit`, as of `#levelMs`. */
   #level = 0;
   #levelMs: number;
+  #gathered: Gathered[] | undefined;
 
   constructor(options: UpstreamOptions) {
     const { transport, credential, monotonicMs } = options;
@@ -52,7 +76,8 @@ export class Upstream {
     const admin = createClient(AdminService, transport);
     const derivation = createClient(DerivationService, transport);
     const asItself = { headers: { authorization: `Bearer ${credential}` }, timeoutMs: upstreamTimeoutMs };
-    this.#ask = (request) => admin.verifyCredential(request, asItself);
+    this.#askOne = (request) => admin.verifyCredential(request, asItself);
+    this.#askMany = (requests) => admin.batchVerifyCredentials({ requests }, asItself);
     this.#derive = (request) => derivation.deriveToken(request, asItself);
   }
 
@@ -63,11 +88,29 @@ export class Upstream {
    * @param known whether it was found right before, and so isn't counted among the strangers
    */
   async verify(request: VerifyCredentialRequest, known: boolean): Promise<VerifyCredentialResponse> {
-    return this.#within(known, async () => {
-      const answer = await this.#ask(request);
-      if (!known && answer.key === undefined) this.#level = this.#levelNow() + 1;
-      return answer;
-    });
+    const gathered = this.#gathered;
+    if (gathered) return new Promise((resolve, reject) => gathered.push({ request, known, resolve, reject }));
+    const [answer] = await this.#ask([{ request, known }]);
+    return answer as VerifyCredentialResponse;
+  }
+
+  /** Lets what is asked while `work` runs, before it waits for anything, be asked in one call; at most 100 questions. */
+  together<T>(work: () => T): T {
+    const gathered: Gathered[] = [];
+    this.#gathered = gathered;
+    try {
+      return work();
+    } finally {
+      this.#gathered = undefined;
+      if (gathered.length > 0) {
+        this.#ask(gathered).then(
+          (answers) => gathered.forEach(({ resolve }, i) => void resolve(answers[i] as VerifyCredentialResponse)),
+          (reason) => {
+            for (const { reject } of gathered) reject(reason);
+          },
+        );
+      }
+    }
   }
 
   /**
@@ -75,34 +118,7 @@ export class Upstream {
    * can't be a parent of such a token: PARENT_REFUSED, CREDENTIAL_KIND_NOT_ALLOWED, DERIVATION_NOT_ALLOWED.
    */
   derive(request: DeriveTokenRequest): Promise<DeriveTokenResponse> {
-    return this.#within(true, () => this.#derive(request), parentRefusal);
-  }
-
-  /** Asks within the bounds. `refusalOf` knows the errors that are answers. */
-  async #within<T>(known: boolean, ask: () => Promise<T>, refusalOf: RefusalOf = () => undefined): Promise<T> {
-    this.#requireRoom(known);
-    this.#questions++;
-    if (!known) this.#strangers++;
-    try {
-      const answer = await ask();
-      this.#turn(undefined);
-      this.tally.ok++;
-      return answer;
-    } catch (error) {
-      const failure = ConnectError.from(error);
-      const [info] = failure.findDetails(ErrorInfoSchema);
-      const refusal = refusalOf(info);
-      if (refusal === undefined) {
-        this.tally.failed++;
-        throw this.#failureOf(failure, info);
-      }
-      this.#turn(undefined);
-      this.tally.ok++;
-      throw refusal;
-    } finally {
-      this.#questions--;
-      if (!known) this.#strangers--;
-    }
+    return this.#within({ questions: 1, strangers: 0 }, () => this.#derive(request), parentRefusal);
   }
 
   /** Questions that aren't answered yet. */
@@ -110,11 +126,63 @@ export class Upstream {
     return this.#questions;
   }
 
-  #requireRoom(known: boolean): void {
-    const level = this.#levelNow();
-    const strangerFits = this.#strangers < strangersMax && hasRoom([strangersLimit], [level], 1);
-    if (this.#questions < questionsMax && (known || strangerFits)) return;
-    this.tally.refused++;
+  /** Gives an answer to each question, in their order. */
+  #ask(questions: readonly Question[]): Promise<readonly VerifyCredentialResponse[]> {
+    const strangers = questions.reduce((sum, { known }) => sum + Number(!known), 0);
+    return this.#within({ questions: questions.length, strangers }, async () => {
+      const answers = await this.#answersTo(questions.map(({ request }) => request));
+      const none = questions.filter(({ known }, i) => !known && answers[i]?.key === undefined).length;
+      if (none > 0) this.#level = this.#levelNow() + none;
+      return answers;
+    });
+  }
+
+  async #answersTo(requests: VerifyCredentialRequest[]): Promise<readonly VerifyCredentialResponse[]> {
+    const [first] = requests;
+    if (first !== undefined && requests.length === 1) return [await this.#askOne(first)];
+    const { responses } = await this.#askMany(requests);
+    if (responses.length === requests.length) return responses;
+    throw new ConnectError("the server answered another number", Code.Internal);
+  }
+
+  /** Asks within the bounds. `refusalOf` knows the errors that are answers. */
+  async #within<T>(size: CallSize, ask: () => Promise<T>, refusalOf: RefusalOf = () => undefined): Promise<T> {
+    const { questions, strangers } = size;
+    this.#requireRoom(size);
+    this.#calls++;
+    this.#questions += questions;
+    if (strangers > 0) this.#strangerCalls++;
+    this.#strangers += strangers;
+    try {
+      const answer = await ask();
+      this.#turn(undefined);
+      this.tally.ok += questions;
+      return answer;
+    } catch (error) {
+      const failure = ConnectError.from(error);
+      const [info] = failure.findDetails(ErrorInfoSchema);
+      const refusal = refusalOf(info);
+      if (refusal === undefined) {
+        this.tally.failed += questions;
+        throw this.#failureOf(failure, info);
+      }
+      this.#turn(undefined);
+      this.tally.ok += questions;
+      throw refusal;
+    } finally {
+      this.#calls--;
+      this.#questions -= questions;
+      if (strangers > 0) this.#strangerCalls--;
+      this.#strangers -= strangers;
+    }
+  }
+
+  #requireRoom({ questions, strangers }: CallSize): void {
+    const mayBeNone = this.#levelNow() + this.#strangers;
+    const strangersFit =
+      strangers === 0 || (this.#strangerCalls < strangersMax && hasRoom([strangersLimit], [mayBeNone], strangers));
+    if (this.#calls < questionsMax && strangersFit) return;
+    this.tally.refused += questions;
     throw new IchorError("UPSTREAM_UNAVAILABLE", "too much is being asked of the server", { retryAfterMs });
   }
 

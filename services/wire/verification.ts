@@ -18,6 +18,7 @@ import { toDuration, toTimestamp } from "./time.ts";
 
 const requiredScopesMax = 32;
 const costMax = 1_000_000;
+const batchMax = 100;
 
 type Request = MessageShape<typeof VerifyCredentialRequestSchema>;
 type Response = MessageInitShape<typeof VerifyCredentialResponseSchema>;
@@ -43,6 +44,15 @@ export function checkVerification(violations: FieldViolations, request: Request,
   checkContext(violations, `${at}context`, context);
   violations.require(cost === undefined || (cost >= 0n && cost <= costMax), `${at}cost`, `must be 0 to ${costMax}`);
   violations.require(minRevision >= 0n, `${at}min_revision`, "must not be negative");
+}
+
+/** Notes what is wrong with the requests of a batch; they are that many, and no more are looked at. */
+export function checkVerifications(violations: FieldViolations, requests: readonly Request[]): void {
+  const fits = requests.length >= 1 && requests.length <= batchMax;
+  violations.require(fits, "requests", `must have 1 to ${batchMax} items`);
+  requests.slice(0, batchMax).forEach((request, i) => {
+    checkVerification(violations, request, `requests[${i}].`);
+  });
 }
 
 /** What a request asks of a credential. */

@@ -39,6 +39,8 @@ export async function startTestSidecar(t: TestApp, options: Partial<SidecarOptio
     asked: () => line.calls.filter((name) => name === "VerifyCredential").length,
     /** How often it was asked for a token. */
     derived: () => line.calls.filter((name) => name === "DeriveToken").length,
+    /** The same of several at once. */
+    askedTogether: () => line.calls.filter((name) => name === "BatchVerifyCredentials").length,
     keys: createClient(AdminService, transport),
     tokens: createClient(DerivationService, transport),
     envoy: createClient(Authorization, transport),

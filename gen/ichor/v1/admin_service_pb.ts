@@ -1520,7 +1520,7 @@ export const AdminService: GenService<{
    * BatchVerifyCredentials verifies up to 100 credentials, each on its own.
    * Success: one response per request, in order.
    * Idempotency: changes nothing but usage counts.
-   * Reasons: REVISION_NOT_REACHED.
+   * Reasons: REVISION_NOT_REACHED, UPSTREAM_UNAVAILABLE.
    * Callers: `ichor:keys:verify`.
    *
    * @generated from rpc ichor.v1.AdminService.BatchVerifyCredentials

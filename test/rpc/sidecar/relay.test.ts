@@ -233,7 +233,7 @@ describe("a relay's callers", () => {
   });
 
   it("get nothing but what a relay serves", async () => {
-    const served = ["VerifyCredential", "WatchKeySet", "AckKeySet"];
+    const served = ["VerifyCredential", "BatchVerifyCredentials", "WatchKeySet", "AckKeySet"];
     const headers = { authorization: `Bearer ${t.rootCredential}` };
     const methods = [AdminService, DerivationService, SelfService].flatMap((service) => service.methods);
     const others = methods.filter(({ name, methodKind }) => !served.includes(name) && methodKind === "unary");
