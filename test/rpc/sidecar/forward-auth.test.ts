@@ -62,6 +62,15 @@ describe("the answer to a gateway", () => {
     expect((await ask({ authorization: "Basic eDp5", "X-API-Key": credential }, "", method)).status).toBe(200);
   });
 
+  it("comes however long the body is that a gateway passes on", async () => {
+    const { credential } = await issueKey(t);
+    const body = "x".repeat(4 * 1024 * 1024);
+    for (const each of [credential, "none"]) {
+      const sent = fetch(`${url}/v1/forward-auth`, { method: "POST", headers: bearer(each), body });
+      expect((await sent).status).toBe(each === "none" ? 401 : 200);
+    }
+  });
+
   it("takes a derived token of the side-car's audience", async () => {
     const { token, tokenId } = await derive(t, (await issueKey(t)).credential);
     const { status, headers } = await ask(bearer(token));
