@@ -10,7 +10,7 @@ import { KeySetState } from "../core/key-set/key-set-state.ts";
 import { keySetItemsFromProto } from "../wire/key-set.ts";
 import { fromTimestamp } from "../wire/time.ts";
 import type { VerifierClock } from "./clock.ts";
-import { EventRefused, type FeedTrust } from "./feed-trust.ts";
+import type { FeedTrust } from "./feed-trust.ts";
 import { Freshness } from "./freshness.ts";
 
 type WatchEvent = WatchKeySetResponse["event"];
@@ -182,10 +182,6 @@ export class FeedReplica {
     const asOfMs = (told.asOf && fromTimestamp(told.asOf)) ?? 0;
     const place = { feed, storeEpoch, prevRevision: "prevRevision" in told ? told.prevRevision : 0n, revision };
     this.#trust.check(signed, { kind, ...place, hash, digest, asOfMs, contentHash: contentHash() });
-    // Of a history that was left, whose revisions can't be compared.
-    if (this.#position && storeEpoch !== this.#storeEpoch && asOfMs <= this.#asOfMs) {
-      throw new EventRefused("the snapshot is of another history, and no newer than what is known");
-    }
   }
 
   #requireNotBehind(storeEpoch: string, revision: bigint): void {
