@@ -21,7 +21,7 @@ import { measureCalls } from "../telemetry/measure-calls.ts";
 import { Metrics } from "../telemetry/metrics.ts";
 import { systemClock, type VerifierClock } from "../verifier/clock.ts";
 import { createVerifier } from "../verifier/create-verifier.ts";
-import type { RecordChanges, VerifierEvent } from "../verifier/options.ts";
+import type { RecordChanges } from "../verifier/options.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";
 import { buildRelay, type Relay } from "./build-relay.ts";
@@ -35,6 +35,7 @@ import { sidecarMethods } from "./methods.ts";
 import { countDecisions, countGatewayAnswers, observeSidecar } from "./observe-sidecar.ts";
 import { RelayHub } from "./relay-hub.ts";
 import { demandByRoutes, demandBySettings } from "./route-demand.ts";
+import { tellEvent } from "./tell-event.ts";
 import { Upstream } from "./upstream.ts";
 import { UpstreamJwts } from "./upstream-jwt.ts";
 import { UpstreamTransport } from "./upstream-transport.ts";
@@ -126,7 +127,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
       : undefined;
   /** What changed, until the revision is known from which on the server is asked about it. */
   const changed: RecordChanges[] = [];
-  const keys = new KeyAnswers({ ask: (request, known) => upstream.verify(request, known), now, monotonicMs });
+  const keys = new KeyAnswers({ ask: (request, keyId) => upstream.verify(request, keyId), now, monotonicMs });
   const jwts = new UpstreamJwts({
     derive: (request) => upstream.derive(request),
     verify: (token) => verifier.verify(token),
@@ -155,7 +156,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
       }
       // Something was missed, or may have been.
       if (event.kind === "resync") forget({ of: "all" });
-      tell(event, log);
+      tellEvent(event, log);
     },
   });
   observeSidecar(metrics, { upstream, keys, verifier, hub });
@@ -236,31 +237,4 @@ function callerOf(verifier: Pick<Verifier, "status">): () => Caller {
     if (tenantId !== undefined && tenantId !== caller.tenantId) caller = localCaller(tenantId);
     return caller;
   };
-}
-
-function tell(event: VerifierEvent, log: ParentLog): void {
-  switch (event.kind) {
-    case "connected":
-      log.info({ subscriptionId: event.subscriptionId }, "follows the server");
-      break;
-    case "disconnected":
-      log.warn({ why: messageOf(event.error), retryInMs: Math.round(event.retryInMs) }, "doesn't follow the server");
-      break;
-    case "resync":
-      log.warn({ feed: event.feed, why: messageOf(event.error) }, "begins a feed anew");
-      break;
-    case "refused":
-      log.error({ feed: event.feed, why: messageOf(event.error) }, "refuses what it was told");
-      break;
-    case "snapshot_file_ignored":
-      log.warn({ why: event.why }, "the snapshot file is ignored");
-      break;
-    case "snapshot_file_failed":
-      log.warn({ why: messageOf(event.error) }, "the snapshot file can't be written");
-      break;
-  }
-}
-
-function messageOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.message : undefined;
 }

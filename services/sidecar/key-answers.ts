@@ -8,6 +8,7 @@ import {
   VerifyCredentialResponseSchema,
 } from "../../gen/ichor/v1/verification_pb.ts";
 import { BoundedLru } from "../core/bounded-lru.ts";
+import { IchorError } from "../core/errors.ts";
 import type { RecordChanges } from "../verifier/options.ts";
 import { fromTimestamp } from "../wire/time.ts";
 import { ChangeMarks } from "./change-marks.ts";
@@ -24,6 +25,8 @@ const ownersMax = 100_000;
 const answersBytesMax = 32 * 1024 * 1024;
 /** Different questions about one key, as by different addresses. */
 const questionsPerKeyMax = 1_024;
+/** Those who wait for a question that was asked before. */
+export const joinedMax = 10_000;
 /** What an answer takes beside its bytes on the wire, which are held as objects. */
 const answerBytes = 512;
 
@@ -42,8 +45,8 @@ const lasting: ReadonlySet<VerificationCode> = new Set([
 const ended: ReadonlySet<VerificationCode> = new Set([VerificationCode.REVOKED, VerificationCode.EXPIRED]);
 
 export interface KeyAnswersOptions {
-  /** Asks the server; `known`: whether the credential was found right before. */
-  readonly ask: (request: VerifyCredentialRequest, known: boolean) => Promise<VerifyCredentialResponse>;
+  /** Asks the server; `keyId`: the credential's key, if it was found right before. */
+  readonly ask: (request: VerifyCredentialRequest, keyId: string | undefined) => Promise<VerifyCredentialResponse>;
   /** Ms since the epoch. */
   readonly now: () => number;
   /** A clock that only goes forward, in ms. */
@@ -91,6 +94,7 @@ export class KeyAnswers {
   );
   readonly #flights = new Map<string, Promise<VerifyCredentialResponse>>();
   readonly #marks = new ChangeMarks();
+  #joined = 0;
   /** How answers came about: kept, asked for and kept, or asked for only. */
   readonly reads = { hit: 0, miss: 0, bypass: 0 };
   /** Up to which revision of the store all changes were told. */
@@ -149,7 +153,11 @@ export class KeyAnswers {
     this.reads.miss++;
     const flight = this.#flights.get(presented.question);
     if (flight === undefined) return this.#begin(request, presented);
-    const answer = await flight;
+    if (this.#joined >= joinedMax) {
+      throw new IchorError("UPSTREAM_UNAVAILABLE", "too many wait for the server", { retryAfterMs: 1_000 });
+    }
+    this.#joined++;
+    const answer = await flight.finally(() => this.#joined--);
     // Each use counts.
     return answer.rateLimits.length > 0 ? this.past(request) : answer;
   }
@@ -157,15 +165,13 @@ export class KeyAnswers {
   /** Asks the server and keeps nothing. Rejects as `ask`. */
   past(request: VerifyCredentialRequest): Promise<VerifyCredentialResponse> {
     this.reads.bypass++;
-    const known = this.#owners.get(this.#digest(request.credential)) !== undefined;
-    return this.#options.ask(this.#atLeastNow(request), known);
+    return this.#options.ask(this.#atLeastNow(request), this.#owners.get(this.#digest(request.credential)));
   }
 
   #begin(request: VerifyCredentialRequest, presented: Presented): Promise<VerifyCredentialResponse> {
     const { who, question } = presented;
     const moment = this.#marks.now;
-    const known = this.#owners.get(who) !== undefined;
-    const flight = this.#options.ask(this.#atLeastNow(request), known);
+    const flight = this.#options.ask(this.#atLeastNow(request), this.#owners.get(who));
     this.#flights.set(question, flight);
     const landed = () => this.#flights.get(question) === flight && this.#flights.delete(question);
     flight.then(

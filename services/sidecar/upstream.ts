@@ -16,6 +16,8 @@ export const upstreamTimeoutMs = 5_000;
 export const questionsMax = 256;
 /** How many of them may be about credentials that were never found right: whoever makes some up must not fill it. */
 export const strangersMax = 64;
+/** How many of them may be about one key: whoever has a key that is asked about each time must not fill it either. */
+export const callsPerKeyMax = 128;
 /** How often the server may say of such a credential that it is none; until it has answered, each counts as one. */
 export const strangersLimit: RateLimit = { name: "strangers", limit: 100, periodMs: 1_000, burst: 1_000, strict: true };
 const retryAfterMs = 1_000;
@@ -31,8 +33,8 @@ export interface UpstreamOptions {
 
 interface Question {
   readonly request: VerifyCredentialRequest;
-  /** Whether the credential was found right before, and so isn't counted among the strangers. */
-  readonly known: boolean;
+  /** The key of the credential, if it was found right before; else it is a stranger. */
+  readonly keyId: string | undefined;
 }
 
 /** A question that waits for others to be asked with it. */
@@ -41,10 +43,11 @@ interface Gathered extends Question {
   readonly reject: (reason: unknown) => void;
 }
 
-/** What a call to the server is about: so many questions, so many of them about strangers. */
+/** What a call to the server is about: so many questions, so many of them about strangers, the others about these keys. */
 interface CallSize {
   readonly questions: number;
   readonly strangers: number;
+  readonly keyIds: ReadonlySet<string>;
 }
 
 type RefusalOf = (info: ErrorInfo | undefined) => IchorError | undefined;
@@ -64,6 +67,8 @@ export class Upstream {
   /** Calls with strangers, and how many these are. */
   #strangerCalls = 0;
   #strangers = 0;
+  /** Calls by the keys that they are about. */
+  readonly #callsByKey = new Map<string, number>();
   /** Of `strangersLimit`, as of `#levelMs`. */
   #level = 0;
   #levelMs: number;
@@ -85,12 +90,12 @@ export class Upstream {
    * Asks about a credential. Rejects with UPSTREAM_UNAVAILABLE if there is no answer, whatever the reason, or no room to
    * ask; and with REVISION_NOT_REACHED.
    *
-   * @param known whether it was found right before, and so isn't counted among the strangers
+   * @param keyId its key, if it was found right before; else it counts among the strangers
    */
-  async verify(request: VerifyCredentialRequest, known: boolean): Promise<VerifyCredentialResponse> {
+  async verify(request: VerifyCredentialRequest, keyId: string | undefined): Promise<VerifyCredentialResponse> {
     const gathered = this.#gathered;
-    if (gathered) return new Promise((resolve, reject) => gathered.push({ request, known, resolve, reject }));
-    const [answer] = await this.#ask([{ request, known }]);
+    if (gathered) return new Promise((resolve, reject) => gathered.push({ request, keyId, resolve, reject }));
+    const [answer] = await this.#ask([{ request, keyId }]);
     return answer as VerifyCredentialResponse;
   }
 
@@ -118,7 +123,7 @@ export class Upstream {
    * can't be a parent of such a token: PARENT_REFUSED, CREDENTIAL_KIND_NOT_ALLOWED, DERIVATION_NOT_ALLOWED.
    */
   derive(request: DeriveTokenRequest): Promise<DeriveTokenResponse> {
-    return this.#within({ questions: 1, strangers: 0 }, () => this.#derive(request), parentRefusal);
+    return this.#within({ questions: 1, strangers: 0, keyIds: new Set() }, () => this.#derive(request), parentRefusal);
   }
 
   /** Questions that aren't answered yet. */
@@ -128,10 +133,11 @@ export class Upstream {
 
   /** Gives an answer to each question, in their order. */
   #ask(questions: readonly Question[]): Promise<readonly VerifyCredentialResponse[]> {
-    const strangers = questions.reduce((sum, { known }) => sum + Number(!known), 0);
-    return this.#within({ questions: questions.length, strangers }, async () => {
+    const strangers = questions.reduce((sum, { keyId }) => sum + Number(keyId === undefined), 0);
+    const keyIds = new Set(questions.flatMap(({ keyId }) => keyId ?? []));
+    return this.#within({ questions: questions.length, strangers, keyIds }, async () => {
       const answers = await this.#answersTo(questions.map(({ request }) => request));
-      const none = questions.filter(({ known }, i) => !known && answers[i]?.key === undefined).length;
+      const none = questions.filter(({ keyId }, i) => keyId === undefined && answers[i]?.key === undefined).length;
       if (none > 0) this.#level = this.#levelNow() + none;
       return answers;
     });
@@ -147,12 +153,9 @@ export class Upstream {
 
   /** Asks within the bounds. `refusalOf` knows the errors that are answers. */
   async #within<T>(size: CallSize, ask: () => Promise<T>, refusalOf: RefusalOf = () => undefined): Promise<T> {
-    const { questions, strangers } = size;
+    const { questions } = size;
     this.#requireRoom(size);
-    this.#calls++;
-    this.#questions += questions;
-    if (strangers > 0) this.#strangerCalls++;
-    this.#strangers += strangers;
+    this.#count(size, 1);
     try {
       const answer = await ask();
       this.#turn(undefined);
@@ -170,18 +173,33 @@ export class Upstream {
       this.tally.ok += questions;
       throw refusal;
     } finally {
-      this.#calls--;
-      this.#questions -= questions;
-      if (strangers > 0) this.#strangerCalls--;
-      this.#strangers -= strangers;
+      this.#count(size, -1);
     }
   }
 
-  #requireRoom({ questions, strangers }: CallSize): void {
+  /** Counts a call that begins, or ends. */
+  #count({ questions, strangers, keyIds }: CallSize, by: 1 | -1): void {
+    this.#calls += by;
+    this.#questions += by * questions;
+    if (strangers > 0) this.#strangerCalls += by;
+    this.#strangers += by * strangers;
+    for (const keyId of keyIds) {
+      const calls = this.#callsOf(keyId) + by;
+      if (calls === 0) this.#callsByKey.delete(keyId);
+      else this.#callsByKey.set(keyId, calls);
+    }
+  }
+
+  #callsOf(keyId: string): number {
+    return this.#callsByKey.get(keyId) ?? 0;
+  }
+
+  #requireRoom({ questions, strangers, keyIds }: CallSize): void {
     const mayBeNone = this.#levelNow() + this.#strangers;
     const strangersFit =
       strangers === 0 || (this.#strangerCalls < strangersMax && hasRoom([strangersLimit], [mayBeNone], strangers));
-    if (this.#calls < questionsMax && strangersFit) return;
+    const keysFit = [...keyIds].every((keyId) => this.#callsOf(keyId) < callsPerKeyMax);
+    if (this.#calls < questionsMax && strangersFit && keysFit) return;
     this.tally.refused += questions;
     throw new IchorError("UPSTREAM_UNAVAILABLE", "too much is being asked of the server", { retryAfterMs });
   }

@@ -9,7 +9,7 @@ import {
   VerifyCredentialResponseSchema,
 } from "../../../gen/ichor/v1/verification_pb.ts";
 import { ChangeMarks } from "../../../services/sidecar/change-marks.ts";
-import { KeyAnswers, refreshMs, unknownMax, unknownMsMax } from "../../../services/sidecar/key-answers.ts";
+import { joinedMax, KeyAnswers, refreshMs, unknownMax, unknownMsMax } from "../../../services/sidecar/key-answers.ts";
 import { toTimestamp } from "../../../services/wire/time.ts";
 
 const keyId = "key_00000000000000000000000001";
@@ -26,11 +26,14 @@ const none = create(VerifyCredentialResponseSchema, { code: Code.NOT_FOUND });
 
 /** A cache whose server answers when the test says so. */
 function cache() {
-  const asked: { request: VerifyCredentialRequest; known: boolean; answer: (a: VerifyCredentialResponse) => void }[] =
-    [];
+  const asked: {
+    request: VerifyCredentialRequest;
+    keyId: string | undefined;
+    answer: (a: VerifyCredentialResponse) => void;
+  }[] = [];
   const clock = { wallMs: 1_000_000, monotonicMs: 0 };
   const keys = new KeyAnswers({
-    ask: (asking, known) => new Promise((resolve) => asked.push({ request: asking, known, answer: resolve })),
+    ask: (asking, keyId) => new Promise((resolve) => asked.push({ request: asking, keyId, answer: resolve })),
     now: () => clock.wallMs,
     monotonicMs: () => clock.monotonicMs,
   });
@@ -125,7 +128,7 @@ describe("the kept answers about keys", () => {
     expect(keys.known(request("a"))?.code).toBe(Code.VALID);
     expect(keys.known(request("a"))?.code).toBe(Code.VALID);
     expect(asked).toHaveLength(2);
-    expect(asked[1]?.known).toBe(true);
+    expect(asked[1]?.keyId).toBe(keyId);
   });
 
   it("ask again about an unknown credential after a minute", async () => {
@@ -135,6 +138,17 @@ describe("the kept answers about keys", () => {
     expect(keys.known(request("a"))).toBeDefined();
     clock.monotonicMs += 1;
     expect(keys.known(request("a"))).toBeUndefined();
+  });
+
+  it("let only so many wait for a question that somebody has asked", async () => {
+    const { keys, asked } = cache();
+    const waiting = Array.from({ length: joinedMax + 1 }, () => keys.first(request("a")));
+    await expect(keys.first(request("a"))).rejects.toMatchObject({ reason: "UPSTREAM_UNAVAILABLE" });
+    const another = keys.first(request("b"));
+    for (const one of asked) one.answer(answer(Code.VALID));
+    await Promise.all([...waiting, another]);
+    expect(asked).toHaveLength(2);
+    expect(keys.known(request("a"))?.code).toBe(Code.VALID);
   });
 
   it("are bounded in number for credentials that are none", async () => {
