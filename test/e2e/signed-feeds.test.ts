@@ -1,12 +1,20 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type ConnectRouter, createClient } from "@connectrpc/connect";
+import { connectNodeAdapter, createConnectTransport } from "@connectrpc/connect-node";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
+import { createListener } from "../../services/http/listener.ts";
 import { EventRefused } from "../../services/verifier/feed-trust.ts";
 import { readKeySet } from "../../services/verifier/read-key-set.ts";
-import { runIchor } from "../support/command-line.ts";
+import { callJson } from "../support/calls.ts";
+import { runIchor, startIchor } from "../support/command-line.ts";
+import { collectLog } from "../support/fake-server.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+import { honestly, type Tamper, tampering } from "../support/tampering.ts";
 
 const folder = temporaryFolder("signed-feeds");
+const audience = "https://api.example";
 const dataDir = join(folder.path, "data");
 let server: ServerProcess;
 let watcher: string;
@@ -14,7 +22,8 @@ let feedKey: string;
 beforeAll(async () => {
   mkdirSync(dataDir);
   server = await startServer({ dataDir });
-  watcher = (await call("IssueApiKey", { name: "watcher", scopes: ["ichor:keyset:watch"] })).credential;
+  const scopes = ["ichor:keyset:watch", `ichor:verify:aud:${audience}`];
+  watcher = (await call("IssueApiKey", { name: "watcher", scopes })).credential;
   feedKey = JSON.parse(ichor("--json", "feed-key", "show").stdout).feedKeys[0].kid;
 });
 afterAll(async () => {
@@ -120,6 +129,117 @@ describe("GET /v1/keyset", () => {
     await expect(readKeySet(body, { feedKeys: [feedKey], issuer: server.url })).rejects.toBeInstanceOf(EventRefused);
   });
 });
+
+describe("a process that is told a feed key, behind somebody who changes what it is told", () => {
+  let between: Awaited<ReturnType<typeof startBetween>>;
+  beforeAll(async () => {
+    between = await startBetween(server.url);
+  });
+  afterAll(() => between.close());
+  afterEach(() => {
+    between.tamper = honestly;
+  });
+
+  const trusting = () => ["--issuer", server.url, "--feed-key", feedKey];
+  const start = (...args: string[]) => {
+    const env = { ICHOR_URL: between.url, ICHOR_CREDENTIAL: watcher };
+    return startIchor(args, { cwd: folder.path, env });
+  };
+  async function revokedKey() {
+    const { apiKey, credential } = await call("IssueApiKey", { name: "k", scopes: ["a"] });
+    const asked = { format: "TOKEN_FORMAT_JWT", audiences: [audience] };
+    const { body } = await callJson(server.url, "DerivationService/DeriveToken", credential, asked);
+    const { revision } = await call("RevokeApiKey", { keyId: apiKey.id });
+    return { keyId: apiKey.id as string, token: body.token as string, revision: revision as string };
+  }
+  const hidingItems: Tamper = (response) => {
+    if (response.event.case === "delta") delete response.event.value.items;
+    return response.event.case === "snapshotItems" ? [] : [response];
+  };
+
+  it("says what it refuses, and goes on when it is told the truth", { timeout: 30_000 }, async () => {
+    const command = startIchor(["--json", "watch", ...trusting()], {
+      cwd: folder.path,
+      env: { ICHOR_URL: between.url, ICHOR_CREDENTIAL: watcher },
+    });
+    const told = async (fits: (event: Record<string, unknown>) => boolean) =>
+      JSON.parse(await command.line((line) => fits(JSON.parse(line))));
+    await told(({ event }) => event === "snapshot");
+    const first = await revokedKey();
+    await told(({ revision }) => revision === first.revision);
+    between.tamper = hidingItems;
+    const second = await revokedKey();
+    const { why } = await told(({ event }) => event === "disconnected");
+    expect(why).toBe("the signature of the delta is wrong");
+    expect(command.lines.some((line) => JSON.parse(line).revision === second.revision)).toBe(false);
+    between.tamper = honestly;
+    await told(({ event, revision }) => event === "delta" && Number(revision) >= Number(second.revision));
+    expect((await command.interrupt()).status).toBe(0);
+  });
+
+  it("can't tell whether a token is good that its key set doesn't vouch for", { timeout: 30_000 }, async () => {
+    const { token } = await revokedKey();
+    writeFileSync(join(folder.path, "token.txt"), token);
+    const verify = (timeout: string) =>
+      start(
+        ...["tokens", "verify", "--offline", "--audience", audience, "--token-file", "token.txt"],
+        ...["--timeout", timeout, ...trusting()],
+      ).ended;
+    between.tamper = hidingItems;
+    expect(await verify("2s")).toMatchObject({
+      status: 3,
+      stderr: expect.stringMatching(/NOT_READY: .*the signature of the snapshot is wrong/),
+    });
+    between.tamper = honestly;
+    expect((await verify("15s")).status).toBe(1);
+  });
+
+  it("is a side-car that doesn't get ready, and logs why", { timeout: 30_000 }, async () => {
+    const file = join(folder.path, "watcher.key");
+    writeFileSync(file, `${watcher}\n`, { mode: 0o600 });
+    between.tamper = hidingItems;
+    const sidecar = startIchor(
+      [
+        ...["sidecar", "--upstream", between.url, "--credential-file", file, "--listen", "127.0.0.1:0"],
+        ...["--feed-keys", feedKey, "--issuer", server.url],
+      ],
+      { cwd: folder.path, env: {} },
+    );
+    const line = await sidecar.line((text) => JSON.parse(text).msg === "refuses what it was told");
+    expect(JSON.parse(line)).toMatchObject({
+      level: "error",
+      feed: "public",
+      why: "the signature of the snapshot is wrong",
+    });
+    const { address } = JSON.parse(await sidecar.line((text) => JSON.parse(text).msg === "listening"));
+    expect((await fetch(`${address}/readyz`)).status).toBe(503);
+    between.tamper = honestly;
+    await expect.poll(async () => (await fetch(`${address}/readyz`)).status, { timeout: 20_000 }).toBe(200);
+    await sidecar.interrupt();
+  });
+});
+
+/** A server that hands on the key set of another, as it likes. */
+async function startBetween(url: string) {
+  const between = tampering(createConnectTransport({ baseUrl: url, httpVersion: "2" }));
+  const origin = createClient(DerivationService, between.transport);
+  const routes = ({ service }: ConnectRouter) =>
+    service(DerivationService, {
+      watchKeySet: (request, { requestHeader, signal }) =>
+        origin.watchKeySet(request, { ...as(requestHeader), signal }),
+      ackKeySet: (request, { requestHeader }) => origin.ackKeySet(request, as(requestHeader)),
+    });
+  const as = (header: Headers) => ({ headers: { authorization: header.get("authorization") ?? "" } });
+  const listener = createListener({ handler: connectNodeAdapter({ routes }), log: collectLog() });
+  const { url: at } = await listener.listen("127.0.0.1", 0);
+  return {
+    url: at,
+    set tamper(tamper: Tamper) {
+      between.tamper = tamper;
+    },
+    close: () => listener.drain(0),
+  };
+}
 
 /** What a key set says, to be compared. */
 function wordsOf({ keyState: _, isTokenRevoked: __, ...said }: Awaited<ReturnType<typeof readKeySet>>): object {
