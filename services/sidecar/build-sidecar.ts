@@ -129,7 +129,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   const changed: RecordChanges[] = [];
   const keys = new KeyAnswers({ ask: (request, keyId) => upstream.verify(request, keyId), now, monotonicMs });
   const jwts = new UpstreamJwts({
-    derive: (request) => upstream.derive(request),
+    derive: (request, keyId) => upstream.derive(request, keyId),
     verify: (token) => verifier.verify(token),
     now,
   });

@@ -22,12 +22,15 @@ const entryBytes = 256;
 const usedShare = 0.5;
 /** How much of it must be left if no other can be had, in ms. */
 const lastMs = 30_000;
+/** How long it is remembered that a key's holder can't have one, in ms, and of how many. */
+const refusedMs = 60_000;
+const refusedMax = 10_000;
 
 /** What an authentic token that was made for somebody else is found to be by the verifier. */
 const holding: ReadonlySet<string> = new Set(["VALID", "AUDIENCE_MISMATCH", "IP_NOT_ALLOWED", "CONSTRAINT_NOT_MET"]);
 
 export interface UpstreamJwtsOptions {
-  readonly derive: (request: DeriveTokenRequest) => Promise<DeriveTokenResponse>;
+  readonly derive: (request: DeriveTokenRequest, keyId: string) => Promise<DeriveTokenResponse>;
   /** Says how a token stands by what the server has told. Rejects with VerifierUnavailableError if that is too old. */
   readonly verify: Verifier["verify"];
   /** Ms since the epoch. */
@@ -46,11 +49,20 @@ export interface JwtDemand {
   readonly scopes: readonly string[];
 }
 
-interface Kept {
-  readonly token: string;
+/** Something that holds until its key changes. */
+interface OfKey {
   readonly keyId: string;
   /** As of which change of keys. */
   readonly moment: number;
+}
+
+interface Refused extends OfKey {
+  readonly error: IchorError;
+  readonly untilMs: number;
+}
+
+interface Kept extends OfKey {
+  readonly token: string;
   readonly useUntilMs: number;
   readonly endMs: number;
 }
@@ -64,6 +76,7 @@ export class UpstreamJwts {
   readonly #options: UpstreamJwtsOptions;
   readonly #salt = randomBytes(32).toString("base64");
   readonly #kept = new BoundedLru<string, Kept>(tokensBytesMax);
+  readonly #refused = new BoundedLru<string, Refused>(refusedMax);
   readonly #flights = new Map<string, Promise<string>>();
   readonly #marks = new ChangeMarks();
 
@@ -94,6 +107,8 @@ export class UpstreamJwts {
     }
     const { now } = this.#options;
     const question = this.#questionOf(demand);
+    const refused = this.#refused.get(question);
+    if (refused !== undefined && now() < refused.untilMs && this.#isOfNow(refused)) throw refused.error;
     const kept = await this.#stillHolding(this.#kept.get(question));
     if (kept !== undefined && now() < kept.useUntilMs) return kept.token;
     try {
@@ -115,29 +130,36 @@ export class UpstreamJwts {
 
   async #derive(question: string, { presentedCredential, said, audience, scopes }: JwtDemand): Promise<string> {
     const { derive, now } = this.#options;
-    const moment = this.#marks.now;
-    const { token, expireTime } = await derive(
-      create(DeriveTokenRequestSchema, {
-        credential: presentedCredential,
-        format: TokenFormat.JWT,
-        audiences: [audience],
-        scopes: [...scopes],
-      }),
-    );
+    const ofKey = { keyId: said.key?.id ?? "", moment: this.#marks.now };
+    const request = create(DeriveTokenRequestSchema, {
+      credential: presentedCredential,
+      format: TokenFormat.JWT,
+      audiences: [audience],
+      scopes: [...scopes],
+    });
+    const { token, expireTime } = await derive(request, ofKey.keyId).catch((error: unknown) => {
+      // By the key's record: nothing but a change of it makes that another answer.
+      if (error instanceof IchorError && error.reason === "DERIVATION_NOT_ALLOWED")
+        this.#refused.set(question, { ...ofKey, error, untilMs: now() + refusedMs }, 1);
+      throw error;
+    });
     const state = await this.#stateOf(token);
     // A server that lags behind what is known here has made a token that is dead to every verifier.
     if (state === "ended")
       throw new IchorError("UPSTREAM_UNAVAILABLE", "the server lags behind", { retryAfterMs: 1_000 });
     const endMs = (expireTime && fromTimestamp(expireTime)) ?? now();
     const useUntilMs = now() + (endMs - now()) * usedShare;
-    const kept = { token, keyId: said.key?.id ?? "", moment, useUntilMs, endMs };
-    this.#kept.set(question, kept, entryBytes + token.length);
+    this.#kept.set(question, { ...ofKey, token, useUntilMs, endMs }, entryBytes + token.length);
     return token;
   }
 
   async #stillHolding(kept: Kept | undefined): Promise<Kept | undefined> {
-    if (kept === undefined || !this.#marks.unchangedSince(kept.moment, kept.keyId)) return undefined;
+    if (kept === undefined || !this.#isOfNow(kept)) return undefined;
     return (await this.#stateOf(kept.token)) === "good" ? kept : undefined;
+  }
+
+  #isOfNow({ moment, keyId }: OfKey): boolean {
+    return this.#marks.unchangedSince(moment, keyId);
   }
 
   async #stateOf(token: string): Promise<"good" | "ended" | "unknown"> {

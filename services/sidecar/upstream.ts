@@ -121,9 +121,12 @@ export class Upstream {
   /**
    * Makes a token of a credential that was found right. Rejects as `verify`, and with what says that this credential
    * can't be a parent of such a token: PARENT_REFUSED, CREDENTIAL_KIND_NOT_ALLOWED, DERIVATION_NOT_ALLOWED.
+   *
+   * @param keyId the credential's key
    */
-  derive(request: DeriveTokenRequest): Promise<DeriveTokenResponse> {
-    return this.#within({ questions: 1, strangers: 0, keyIds: new Set() }, () => this.#derive(request), parentRefusal);
+  derive(request: DeriveTokenRequest, keyId: string): Promise<DeriveTokenResponse> {
+    const size = { questions: 1, strangers: 0, keyIds: new Set([keyId]) };
+    return this.#within(size, () => this.#derive(request), parentRefusal);
   }
 
   /** Questions that aren't answered yet. */

@@ -83,7 +83,9 @@ function passesOnlyWhatMayPass(gateway: () => Gateway): void {
     const response = await ask({});
     expect([response.status, response.headers.get("www-authenticate")]).toEqual([401, "Bearer"]);
     expect(await statusOf("no-such-credential")).toBe(401);
-    expect(await statusOf((await issue({ scopes: ["orders:*"] })).credential)).toBe(403);
+    const narrow = await ask({ "x-api-key": (await issue({ scopes: ["orders:*"] })).credential });
+    const lacking = 'Bearer error="insufficient_scope", scope="invoices:read"';
+    expect([narrow.status, narrow.headers.get("www-authenticate")]).toEqual([403, lacking]);
     expect(await statusOf((await issue({ allowedCidrs: ["10.0.0.0/8"] })).credential)).toBe(403);
     expect(await statusOf((await issue({ allowedCidrs: ["127.0.0.1/32"] })).credential)).toBe(200);
   });

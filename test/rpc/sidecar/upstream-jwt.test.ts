@@ -126,6 +126,12 @@ describe("the token for a service behind a gateway", () => {
   it("is refused with 403 where the key's holder can't have one", async () => {
     const forbidden = await issueKey(t, { derivePolicy: { enabled: false } });
     expect(await ask(forbidden.credential)).toMatchObject({ status: 403, code: "DERIVATION_NOT_ALLOWED" });
+    expect((await ask(forbidden.credential)).status).toBe(403);
+    expect(s.derived()).toBe(1);
+    await heard(
+      (await t.admin().updateApiKey({ keyId: forbidden.keyId, apiKey: { derivePolicy: { enabled: true } } })).revision,
+    );
+    expect((await ask(forbidden.credential)).status).toBe(200);
     const forAnother = await issueKey(t, { derivePolicy: { enabled: true, audiences: ["https://other.example"] } });
     expect(await ask(forAnother.credential)).toMatchObject({ status: 403, code: "DERIVATION_NOT_ALLOWED" });
     expect(s.sidecar.readiness.degraded()).toEqual([]);
