@@ -56,6 +56,6 @@ async function currentPepper(dataDir) {
   const url = `file:${join(dataDir, "ichor.db")}`;
   const masterKeys = loadMasterKeys(join(dataDir, "master.key"));
   const options = { url, migrate: false, now: Date.now, random: () => new Uint8Array(16) };
-  const { peppers } = await withStore(options, (store) => loadPeppers(store, masterKeys, Date.now()));
+  const { secrets: peppers } = await withStore(options, (store) => loadPeppers(store, masterKeys, Date.now()));
   return peppers.current();
 }
