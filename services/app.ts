@@ -7,6 +7,7 @@ import { jitteredDelayMs } from "./changes/reconnect-delay.ts";
 import { renewStoreEpoch } from "./changes/renew-store-epoch.ts";
 import { schedule } from "./changes/schedule.ts";
 import { Tail } from "./changes/tail.ts";
+import type { OpenWakeChannel } from "./changes/wake-channel.ts";
 import { openWakeUps, type WakeWays } from "./changes/wake-ups.ts";
 import type { ServerConfig } from "./config/server-config.ts";
 import { clientAddress, type TrustedProxies } from "./core/client-address.ts";
@@ -45,7 +46,6 @@ import { reflectionServices } from "./rpc/reflection.ts";
 import { selfService } from "./self/service.ts";
 import { openStore } from "./store/open-store.ts";
 import type { Store } from "./store/port.ts";
-import { postgresClientConfig } from "./store/postgres-pool.ts";
 import { StoreStartError } from "./store/start-error.ts";
 import { withStore } from "./store/with-store.ts";
 import { measureCalls } from "./telemetry/measure-calls.ts";
@@ -162,10 +162,11 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
     await feedKeys.load();
     const peppers = await PepperRing.load(secrets);
     const instanceId = Buffer.from(random(8)).toString("hex");
-    const wakeUps = openWakeUps(wakeWaysOf(config, family), { store, tail, ledger: stream.ledger, instanceId, log });
+    const { ledger } = stream;
+    const wakeUps = await openWakeUps(await wakeWaysOf(config, family), { store, tail, ledger, instanceId, log });
 
     const use = new UseRecorder({ store, now, schedule, log });
-    const limits = openLimits({
+    const limits = await openLimits({
       ...{ redisUrl: config.redisUrl, now, reconnectDelayMs: jitteredDelayMs, family, log },
       onAlone: (alone) => readiness.degrade("shared_limits", alone),
     });
@@ -297,10 +298,17 @@ export async function buildApp(config: ServerConfig, deps: AppDeps): Promise<App
   }
 }
 
-function wakeWaysOf({ wakeUps, redisUrl, databaseUrl }: ServerConfig, family: Family | undefined): WakeWays {
+async function wakeWaysOf(
+  { wakeUps, redisUrl, databaseUrl }: ServerConfig,
+  family: Family | undefined,
+): Promise<WakeWays> {
   const database = parseDatabaseUrl(databaseUrl);
-  const notify = wakeUps && database.provider === "postgresql" ? postgresClientConfig(database) : undefined;
-  return { redisUrl: wakeUps ? redisUrl : undefined, notify, relay: family && ((outer) => family.relay(outer)) };
+  const relay = family && ((outer: OpenWakeChannel | undefined) => family.relay(outer));
+  if (!wakeUps || database.provider !== "postgresql") {
+    return { redisUrl: wakeUps ? redisUrl : undefined, notify: undefined, relay };
+  }
+  const { postgresClientConfig } = await import("./store/postgres-pool.ts");
+  return { redisUrl, notify: postgresClientConfig(database), relay };
 }
 
 /** Where the client of a call is; without trusted proxies its headers aren't looked at. */

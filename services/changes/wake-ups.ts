@@ -1,7 +1,5 @@
 import type { ClientConfig } from "pg";
 import type { Store } from "../store/port.ts";
-import { notifyChannel } from "./notify-channel.ts";
-import { redisChannel } from "./redis-channel.ts";
 import type { SubscriptionLedger } from "./subscription-ledger.ts";
 import type { Tail } from "./tail.ts";
 import type { OpenWakeChannel } from "./wake-channel.ts";
@@ -37,17 +35,24 @@ export interface WakeWays {
  * Uses Redis where one is named, else PostgreSQL's notifications where that is the store, else nothing: then the log's
  * polling alone makes changes known. Doesn't wait for the channel to be there.
  */
-export function openWakeUps(ways: WakeWays, deps: WakeUpsDeps): WakeUps {
-  const [name, open] = channelOf(ways);
+export async function openWakeUps(ways: WakeWays, deps: WakeUpsDeps): Promise<WakeUps> {
+  const [name, open] = await channelOf(ways);
   if (ways.relay !== undefined) return startWakeUps(ways.relay(open), name, deps);
   return open === undefined ? noWakeUps : startWakeUps(open, name, deps);
 }
 
 const noWakeUps: WakeUps = { tally: { sent: 0, heard: 0, connected: undefined }, close: async () => {} };
 
-function channelOf({ redisUrl, notify }: WakeWays): [name: string, open: OpenWakeChannel | undefined] {
-  if (redisUrl !== undefined) return ["Redis", (listener) => redisChannel(redisUrl, listener)];
-  if (notify !== undefined) return ["NOTIFY", (listener) => notifyChannel(notify, listener)];
+/** Loads the client that is needed, if any. */
+async function channelOf({ redisUrl, notify }: WakeWays): Promise<[name: string, open: OpenWakeChannel | undefined]> {
+  if (redisUrl !== undefined) {
+    const { redisChannel } = await import("./redis-channel.ts");
+    return ["Redis", (listener) => redisChannel(redisUrl, listener)];
+  }
+  if (notify !== undefined) {
+    const { notifyChannel } = await import("./notify-channel.ts");
+    return ["NOTIFY", (listener) => notifyChannel(notify, listener)];
+  }
   return ["IPC", undefined];
 }
 

@@ -1,6 +1,5 @@
 import type { InstantLimiter, RateLimiter } from "./limiter-port.ts";
 import { LocalLimiter } from "./local-limiter.ts";
-import { RedisLevels } from "./redis-levels.ts";
 import { SharedLimiter } from "./shared-limiter.ts";
 
 export interface LimitsDeps {
@@ -33,7 +32,14 @@ export interface Limits {
 }
 
 /** Counts uses, in Redis if it is named. Doesn't wait for it. */
-export function openLimits({ redisUrl, now, reconnectDelayMs, family, onAlone, log }: LimitsDeps): Limits {
+export async function openLimits({
+  redisUrl,
+  now,
+  reconnectDelayMs,
+  family,
+  onAlone,
+  log,
+}: LimitsDeps): Promise<Limits> {
   const local = new LocalLimiter(now);
   const known = new LocalLimiter(now);
   if (redisUrl === undefined) {
@@ -41,6 +47,7 @@ export function openLimits({ redisUrl, now, reconnectDelayMs, family, onAlone, l
     return { keys: family?.limiter(local) ?? local, addresses, shared: () => undefined, close() {} };
   }
   onAlone(true);
+  const { RedisLevels } = await import("./redis-levels.ts");
   const levels = new RedisLevels({
     url: redisUrl,
     reconnectDelayMs,

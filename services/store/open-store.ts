@@ -1,8 +1,6 @@
 import { type DatabaseTarget, parseDatabaseUrl } from "../core/database-url.ts";
 import type { StoreDeps } from "./deps.ts";
 import { type MigrationRun, migrationsFolder, readMigrations } from "./migrations.ts";
-import { openMysql } from "./open-mysql.ts";
-import { openPostgres } from "./open-postgres.ts";
 import type { Store } from "./port.ts";
 import type { PrismaBackend } from "./prisma-store.ts";
 import { type ServerLimits, serverLimitsDefault } from "./server-limits.ts";
@@ -44,7 +42,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   return new PrismaStore(backend, options);
 }
 
-function openBackend(target: DatabaseTarget, options: StoreOptions): Promise<OpenBackend> {
+/** Loads the driver of the database that is named, and no other: they are a third of a server's modules. */
+async function openBackend(target: DatabaseTarget, options: StoreOptions): Promise<OpenBackend> {
   const limits = {
     ...serverLimitsDefault,
     ...options.serverLimits,
@@ -59,10 +58,14 @@ function openBackend(target: DatabaseTarget, options: StoreOptions): Promise<Ope
     case "sqlite":
       return openSqlite(target.path, run, limits.lockWaitMs);
     case "postgresql":
-    case "cockroachdb":
+    case "cockroachdb": {
+      const { openPostgres } = await import("./open-postgres.ts");
       return openPostgres(target, run, limits, options.log);
-    case "mysql":
+    }
+    case "mysql": {
+      const { openMysql } = await import("./open-mysql.ts");
       return openMysql(target, run, limits, options.log);
+    }
   }
 }
 
