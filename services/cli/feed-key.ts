@@ -21,7 +21,10 @@ export function addFeedKeyCommands(program: Command, io: CliIo): void {
     .action(() =>
       tellingStartFaults(async () => {
         const feedKeys = await (await work()).feedKeys();
-        print({ feedKeys }, table(["FEED KEY", "SIGNS FROM", ""], feedKeys.map(rowOf)));
+        const told = feedKeys.map(({ kid, activateTimeMs, standing }) => {
+          return { feedKeyId: kid, activateTime: timeOf(activateTimeMs), standing };
+        });
+        print({ feedKeys: told }, table(["FEED KEY", "SIGNS FROM", ""], feedKeys.map(rowOf)));
       }),
     );
   feedKey

@@ -43,28 +43,31 @@ export interface FeedKeys {
   onChanged(listener: () => void): void;
 }
 
-export interface FeedKeyRingDeps extends Omit<FollowedSecretsDeps, "what"> {
+export interface FeedKeyRingDeps extends Omit<FollowedSecretsDeps, "what" | "log"> {
   readonly store: Pick<StoreReads, "listSealedSecrets">;
   readonly masterKeys: MasterKeys;
   /** Ms since the epoch. */
   readonly now: () => number;
+  readonly log: { info(fields: object, message: string): void; error(fields: object, message: string): void };
 }
 
 /** The store's feed keys as the change log tells them; which one signs is a matter of the time, on all servers alike. */
 export class FeedKeyRing implements FeedKeys {
-  readonly #now: () => number;
+  readonly #deps: FeedKeyRingDeps;
   readonly #keys: FollowedSecrets<readonly FeedSecret[]>;
   #told: readonly FeedKey[] = [];
   #onChanged = () => {};
 
   /** Follows the log from now on; `load` makes it complete. */
-  constructor({ store, masterKeys, now, ...rest }: FeedKeyRingDeps) {
-    this.#now = now;
+  constructor(deps: FeedKeyRingDeps) {
+    this.#deps = deps;
+    const { store, masterKeys, log } = deps;
     const read = async () => {
-      const { keys } = await loadSigningSecrets<AboutFeedKey>(store, masterKeys, feedKey);
+      const { keys, someSealed } = await loadSigningSecrets<AboutFeedKey>(store, masterKeys, feedKey);
+      if (someSealed && !keys.some(canSign)) log.error({}, "no feed key can be opened: feeds are sent unsigned");
       return { secrets: keys, changesInMs: undefined };
     };
-    this.#keys = new FollowedSecrets({ ...rest, what: "the feed keys" }, read, () => this.#tell());
+    this.#keys = new FollowedSecrets({ ...deps, what: "the feed keys" }, read, () => this.#tell());
   }
 
   /** Reads them, once the log is followed. Throws SECRET_NOT_LOADED for one that is damaged. */
@@ -81,7 +84,7 @@ export class FeedKeyRing implements FeedKeys {
   }
 
   sign(statement: Uint8Array): FeedSignature | undefined {
-    const signer = currentSigner(this.#keys.secrets ?? [], this.#now());
+    const signer = currentSigner(this.#keys.secrets ?? [], this.#deps.now());
     return signer && { signature: sign(null, statement, signer.privateKey), feedKeyId: signer.kid };
   }
 
@@ -91,10 +94,16 @@ export class FeedKeyRing implements FeedKeys {
   }
 
   #tell(): void {
+    const [newest] = this.#keys.secrets ?? [];
     const told = (this.#keys.secrets ?? []).slice(0, toldMax).map(toldKey).reverse();
-    const same = told.length === this.#told.length && told.every((key, i) => isSame(key, this.#told[i]));
+    const before = this.#told;
     this.#told = told;
-    if (!same) this.#onChanged();
+    if (told.length === before.length && told.every((key, i) => isSame(key, before[i]))) return;
+    if (before.length > 0 && newest !== undefined) {
+      const signsFrom = new Date(newest.about.activateTimeMs).toISOString();
+      this.#deps.log.info({ kid: newest.kid, signsFrom }, "another feed key is told to verifiers");
+    }
+    this.#onChanged();
   }
 }
 

@@ -24,7 +24,7 @@ beforeAll(async () => {
   server = await startServer({ dataDir });
   const scopes = ["ichor:keyset:watch", `ichor:verify:aud:${audience}`];
   watcher = (await call("IssueApiKey", { name: "watcher", scopes })).credential;
-  feedKey = JSON.parse(ichor("--json", "feed-key", "show").stdout).feedKeys[0].kid;
+  feedKey = JSON.parse(ichor("--json", "feed-key", "show").stdout).feedKeys[0].feedKeyId;
 });
 afterAll(async () => {
   await server.stop();
