@@ -1,16 +1,23 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { create } from "@bufbuild/protobuf";
 import { type ConnectRouter, createClient } from "@connectrpc/connect";
 import { connectNodeAdapter, createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
+import { FeedKeySchema } from "../../gen/ichor/v1/key_set_pb.ts";
 import { createListener } from "../../services/http/listener.ts";
 import { EventRefused } from "../../services/verifier/feed-trust.ts";
 import { readKeySet } from "../../services/verifier/read-key-set.ts";
 import { callJson } from "../support/calls.ts";
+import { makeCertificate } from "../support/certificate.ts";
 import { runIchor, startIchor } from "../support/command-line.ts";
 import { collectLog } from "../support/fake-server.ts";
-import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+import { FeedForger } from "../support/feed-forger.ts";
+import { plainEnvironment, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 import { honestly, type Tamper, tampering } from "../support/tampering.ts";
 
 const folder = temporaryFolder("signed-feeds");
@@ -219,8 +226,90 @@ describe("a process that is told a feed key, behind somebody who changes what it
   });
 });
 
+describe("a verifier that learns the feed key", () => {
+  it("believes the first that it is told over TLS, in its next process as well, and no other", {
+    timeout: 30_000,
+  }, async () => {
+    const { certFile, keyFile } = makeCertificate(folder.path);
+    const tls = { key: readFileSync(keyFile), cert: readFileSync(certFile) };
+    const between = await startBetween(server.url, tls);
+    const snapshotFile = join(folder.path, "learned.keyset");
+    const learning = { url: between.url, audience, credential: watcher, feedKeys: "learn", snapshotFile };
+    const start = () => startVerifier(learning, { NODE_EXTRA_CA_CERTS: certFile });
+    const forger = new FeedForger();
+    between.tamper = (response) => {
+      forger.hears(response);
+      return [response];
+    };
+    const first = start();
+    expect(await first.next()).toEqual({ ready: feedKey });
+    await first.close();
+    between.tamper = (response) => {
+      if (response.event.case === "feedKeys") {
+        response.event.value.keys = [create(FeedKeySchema, { publicKey: forger.publicKey })];
+      }
+      forger.resign(response);
+      return [response];
+    };
+    const second = start();
+    expect(await second.next()).toEqual({ ready: feedKey });
+    expect(await second.next()).toEqual({
+      refused: expect.stringContaining(`by ${forger.feedKeyId}, which isn't believed`),
+    });
+    await second.close();
+    await between.close();
+  });
+});
+
+describe("a server of several processes", () => {
+  it("signs by the successor in each of them once that is announced by force", { timeout: 40_000 }, async () => {
+    const own = join(folder.path, "workers");
+    mkdirSync(own);
+    const several = await startServer({ dataDir: own, args: ["--workers", "2"] });
+    try {
+      const env = { ICHOR_DATA_DIR: own };
+      const rotate = runIchor(["--json", "feed-key", "rotate", "--force"], { cwd: folder.path, env });
+      const { feedKeyId, predecessorId } = JSON.parse(rotate.stdout);
+      const headers = { authorization: `Bearer ${several.rootCredential}`, connection: "close" };
+      // Connections go to one process after the other.
+      for (let right = 0; right < 6; ) {
+        const response = await fetch(`${several.url}/v1/keyset`, { headers });
+        const body = new Uint8Array(await response.arrayBuffer());
+        const keySet = await readKeySet(body, { feedKeys: [predecessorId], issuer: several.url });
+        right = keySet.feedKeyId === feedKeyId ? right + 1 : 0;
+        if (right === 0) await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    } finally {
+      await several.stop();
+    }
+  });
+});
+
+/** A process that embeds a verifier, and tells when it is ready, by which feed key, and what it refuses. */
+function startVerifier(options: object, env: Readonly<Record<string, string>>) {
+  const script = `
+    import { createVerifier } from ${JSON.stringify(new URL("../../dist/services/verifier/index.js", import.meta.url))};
+    const tell = (line) => console.log(JSON.stringify(line));
+    const onEvent = ({ kind, error }) => kind === "refused" && tell({ refused: error.message });
+    const verifier = createVerifier({ ...${JSON.stringify(options)}, onEvent });
+    verifier.ready().then(() => tell({ ready: verifier.status().feedKeyId }));
+    process.stdin.resume().on("end", () => verifier.close());`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    env: { ...plainEnvironment(), ...env },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  return {
+    next: async () => JSON.parse((await lines.next()).value ?? "null"),
+    async close() {
+      child.stdin.end();
+      await once(child, "close");
+    },
+  };
+}
+
 /** A server that hands on the key set of another, as it likes. */
-async function startBetween(url: string) {
+async function startBetween(url: string, tls?: { readonly key: Buffer; readonly cert: Buffer }) {
   const between = tampering(createConnectTransport({ baseUrl: url, httpVersion: "2" }));
   const origin = createClient(DerivationService, between.transport);
   const routes = ({ service }: ConnectRouter) =>
@@ -230,7 +319,10 @@ async function startBetween(url: string) {
       ackKeySet: (request, { requestHeader }) => origin.ackKeySet(request, as(requestHeader)),
     });
   const as = (header: Headers) => ({ headers: { authorization: header.get("authorization") ?? "" } });
-  const listener = createListener({ handler: connectNodeAdapter({ routes }), log: collectLog() });
+  const listener = createListener({
+    ...{ handler: connectNodeAdapter({ routes }), log: collectLog() },
+    ...(tls && { tls }),
+  });
   const { url: at } = await listener.listen("127.0.0.1", 0);
   return {
     url: at,
