@@ -22,6 +22,7 @@ import { Metrics } from "../telemetry/metrics.ts";
 import { systemClock, type VerifierClock } from "../verifier/clock.ts";
 import { createVerifier } from "../verifier/create-verifier.ts";
 import type { RecordChanges } from "../verifier/options.ts";
+import { ServerTransport } from "../verifier/server-transport.ts";
 import type { Verifier } from "../verifier/verifier.ts";
 import { audienceFeed, publicFeed } from "../wire/key-set.ts";
 import { buildRelay, type Relay } from "./build-relay.ts";
@@ -38,7 +39,6 @@ import { demandByRoutes, demandBySettings } from "./route-demand.ts";
 import { tellEvent } from "./tell-event.ts";
 import { Upstream } from "./upstream.ts";
 import { UpstreamJwts } from "./upstream-jwt.ts";
-import { UpstreamTransport } from "./upstream-transport.ts";
 
 /** How often it is looked whether what is known is still fresh enough, in ms. */
 const readinessMs = 500;
@@ -102,7 +102,7 @@ export interface Sidecar {
 export function buildSidecar(options: SidecarOptions): Sidecar {
   const { upstream: url, credential, maxStaleness, snapshotFile, clock = systemClock, log } = options;
   const { now, monotonicMs } = clock;
-  const server = new UpstreamTransport(url, options.upstreamCertificates);
+  const server = new ServerTransport({ url, tls: options.upstreamCertificates });
   const transport = options.transport ?? server;
   const { feedKeys, issuer } = options;
   const audience = options.audience ?? issuer ?? url;
@@ -217,7 +217,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     routes: router,
     readiness,
     verifier,
-    renewUpstreamCertificates: (certificates) => server.renewTls(certificates),
+    renewUpstreamCertificates: (certificates) => server.renew(certificates),
     countReload: (outcome) => void reloads(outcome).value++,
     relay,
     async close() {

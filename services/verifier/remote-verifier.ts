@@ -1,10 +1,9 @@
-import { connect } from "node:net";
 import { type CallOptions, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { isAudience } from "../core/audience.ts";
 import { parseAddress } from "../core/cidr.ts";
 import { credentialBytesMax } from "../core/credential.ts";
+import { ServerTransport } from "./server-transport.ts";
 import { VerifierUnavailableError } from "./unavailable-error.ts";
 import { verifyResultOf } from "./verify-response.ts";
 import type { VerifyDemand, VerifyResult } from "./verify-result.ts";
@@ -88,13 +87,7 @@ export function askedAboutKeys(
 function transportOf({ url, socketPath, transport }: AskedOptions): Transport {
   const ways = [url, socketPath, transport].filter((way) => way !== undefined);
   if (ways.length !== 1) throw new TypeError("give one of url, socketPath and transport");
-  if (transport !== undefined) return transport;
-  return createConnectTransport({
-    // The host of a Unix socket is not looked at.
-    baseUrl: url ?? "http://localhost",
-    httpVersion: "2",
-    ...(socketPath !== undefined && { nodeOptions: { createConnection: () => connect(socketPath) } }),
-  });
+  return transport ?? new ServerTransport(socketPath === undefined ? { url: url ?? "" } : { socketPath });
 }
 
 /** Whatever keeps an answer away, the own credential's refusal too, is no word about the credential that was presented. */

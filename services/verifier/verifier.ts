@@ -1,5 +1,4 @@
 import { type Client, createClient } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import { credentialBytesMax } from "../core/credential.ts";
 import type { Demand } from "../core/demand.ts";
@@ -16,6 +15,7 @@ import type { Settings } from "./options.ts";
 import { recordChanges } from "./record-changes.ts";
 import { askedAboutKeys, type CredentialVerifier, createRemoteVerifier } from "./remote-verifier.ts";
 import { FeedReplica } from "./replica.ts";
+import { ServerTransport } from "./server-transport.ts";
 import { SnapshotKeeper } from "./snapshot-keeper.ts";
 import { TokenCache, tokenDigest } from "./token-cache.ts";
 import { authenticateJwtOf, importKeys, type PresentedToken, readToken, TokenKeys } from "./token-keys.ts";
@@ -74,7 +74,7 @@ export class Verifier {
   constructor(settings: Settings) {
     const { clock, audience, macaroons, urls, transport, credential, keys } = settings;
     this.#settings = settings;
-    const lines = urls.map((baseUrl) => createConnectTransport({ baseUrl, httpVersion: "2" }));
+    const lines = urls.map((url) => new ServerTransport({ url }));
     const line = new InTurn(transport ? [transport] : lines);
     this.#client = createClient(DerivationService, line);
     this.#keyVerifier = keys && createRemoteVerifier(askedAboutKeys(keys, { transport: line, credential }, audience));

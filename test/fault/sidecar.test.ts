@@ -5,6 +5,7 @@ import { callJson, reasonOf } from "../support/calls.ts";
 import { type RunningCommand, runIchor, startIchor } from "../support/command-line.ts";
 import { freePort } from "../support/free-port.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
+import { startTcpProxy } from "../support/tcp-proxy.ts";
 
 const folder = temporaryFolder("sidecar-faults");
 const dataDir = join(folder.path, "server");
@@ -21,9 +22,9 @@ async function issue(scopes: readonly string[] = ["a"]): Promise<string> {
   return body.credential;
 }
 
-async function start(): Promise<void> {
+async function start(upstream = server.url): Promise<void> {
   const credentialFile = join(folder.path, "sidecar.key");
-  const flags = ["--upstream", server.url, "--credential-file", credentialFile, "--listen", "127.0.0.1:0"];
+  const flags = ["--upstream", upstream, "--credential-file", credentialFile, "--listen", "127.0.0.1:0"];
   flags.push("--metrics-listen", "127.0.0.1:0");
   sidecar = startIchor(["sidecar", ...flags], { cwd: folder.path, env: {} });
   ({ address: url, metrics: metricsUrl } = JSON.parse(await sidecar.line((line) => line.includes('"listening"'))));
@@ -92,4 +93,25 @@ describe("a side-car whose server was restored from a backup", () => {
     expect(await codeOf(await issue())).toBe("VERIFICATION_CODE_VALID");
     expect((await sidecar.interrupt()).status).toBe(0);
   }, 60_000);
+});
+
+describe("a side-car whose connection to the server is dead without an end", () => {
+  it("follows, and asks, by another one within seconds", async () => {
+    const proxy = await startTcpProxy({ host: "127.0.0.1", port: Number(new URL(server.url).port) });
+    await start(`http://127.0.0.1:${proxy.port}`);
+    const [known, later] = [await issue(), await issue()];
+    await expect.poll(() => codeOf(known), { timeout: 10_000 }).toBe("VERIFICATION_CODE_VALID");
+    const admin = (method: string, body: object) =>
+      callJson(server.url, `AdminService/${method}`, server.rootCredential, body);
+    const { body } = await admin("VerifyCredential", { credential: known });
+
+    proxy.stallOpen();
+    await admin("RevokeApiKey", { keyId: body.key.id });
+    // TCP alone would take a quarter of an hour. Until then the answer is from memory, within the bound of age.
+    await expect.poll(() => codeOf(known), { timeout: 40_000, interval: 100 }).toBe("VERIFICATION_CODE_REVOKED");
+    proxy.stallOpen();
+    await expect.poll(() => codeOf(later), { timeout: 40_000 }).toBe("VERIFICATION_CODE_VALID");
+    expect((await sidecar.interrupt()).status).toBe(0);
+    await proxy.end();
+  }, 100_000);
 });

@@ -9,6 +9,8 @@ export interface TcpProxy {
   close(): void;
   /** Passes nothing on, without ending anything, until `restore`. */
   stall(): void;
+  /** The same for the connections that there are: new ones are good. */
+  stallOpen(): void;
   restore(): void;
   /** Calls back, once, when the client sends something that holds the text; what it sent isn't passed on before. */
   onceSent(text: string, callback: () => void): void;
@@ -68,6 +70,7 @@ export async function startTcpProxy(target: { readonly host: string; readonly po
       state = "stalled";
       each((socket) => socket.pause());
     },
+    stallOpen: () => each((socket) => socket.pause()),
     restore() {
       state = "open";
       each((socket) => socket.resume());
