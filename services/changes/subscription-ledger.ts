@@ -54,6 +54,8 @@ export class SubscriptionLedger {
     this.#deps = deps;
     const { store } = deps;
     this.#opening = new GroupedWrites(async (opened) => {
+      // A server that nobody knows would be taken for one that has said nothing since its subscriptions were opened.
+      if (this.#written === undefined) await this.#tellPresence();
       await store.putSubscriptions(opened.map(({ subscription }) => subscription));
       const replaced = opened.flatMap((one) => one.replaced ?? []);
       if (replaced.length > 0) await store.deleteSubscriptions(replaced);

@@ -5,7 +5,7 @@ import type { ServerPresence, Subscription, SubscriptionStore } from "../../serv
 import { seededRandom } from "../fakes/random.ts";
 
 const ids = seededRandom("wait world");
-const tenantId = newId("ten", 0, ids(10)) as TenantId;
+export const tenantId = newId("ten", 0, ids(10)) as TenantId;
 
 /** Time that passes when the world says so, for everyone the same. */
 export class WorldTime {
