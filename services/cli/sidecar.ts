@@ -74,10 +74,12 @@ async function sidecar(flags: Flags, { env, stdout, stop, onReload }: CliIo): Pr
     const prepare = async (next: SidecarConfig) => {
       const apply = door.prepare(next);
       const applyToRelay = next.relay && relayDoor?.prepare(next.relay);
+      // No setting, as the contents of all files.
+      const { credential } = await read();
       const renewed = next.upstreamTls && readClientTlsFiles(next.upstreamTls);
       return () => {
         log.level = next.logLevel;
-        if (renewed) built.renewUpstreamCertificates(renewed);
+        built.renewUpstream(credential, renewed);
         apply();
         applyToRelay?.();
       };

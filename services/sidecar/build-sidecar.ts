@@ -34,6 +34,7 @@ import { KeyAnswers } from "./key-answers.ts";
 import { localCaller } from "./local-caller.ts";
 import { sidecarMethods } from "./methods.ts";
 import { countDecisions, countGatewayAnswers, observeSidecar } from "./observe-sidecar.ts";
+import { OwnCredential } from "./own-credential.ts";
 import { RelayHub } from "./relay-hub.ts";
 import { demandByRoutes, demandBySettings } from "./route-demand.ts";
 import { tellEvent } from "./tell-event.ts";
@@ -88,8 +89,8 @@ export interface Sidecar {
   readonly routes: ReturnType<typeof connectRoutes>;
   readonly readiness: Readiness;
   readonly verifier: Verifier;
-  /** For new connections to the server. */
-  renewUpstreamCertificates(certificates: ClientTls): void;
+  /** From now on calls the server with this key, and on another connection if there are certificates for it. */
+  renewUpstream(credential: string, certificates: ClientTls | undefined): void;
   /** Counts a reload of the process's configuration. */
   readonly countReload: (outcome: "ok" | "failed") => void;
   /** What is served to those who follow it, and who they are; undefined: nobody may. */
@@ -103,7 +104,7 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
   const { upstream: url, credential, maxStaleness, snapshotFile, clock = systemClock, log } = options;
   const { now, monotonicMs } = clock;
   const server = new ServerTransport({ url, tls: options.upstreamCertificates });
-  const transport = options.transport ?? server;
+  const transport = new OwnCredential(options.transport ?? server, credential);
   const { feedKeys, issuer } = options;
   const audience = options.audience ?? issuer ?? url;
   const metrics = new Metrics(options.meterProvider);
@@ -217,7 +218,10 @@ export function buildSidecar(options: SidecarOptions): Sidecar {
     routes: router,
     readiness,
     verifier,
-    renewUpstreamCertificates: (certificates) => server.renew(certificates),
+    renewUpstream(renewed, certificates) {
+      transport.renew(renewed);
+      if (certificates) server.renew(certificates);
+    },
     countReload: (outcome) => void reloads(outcome).value++,
     relay,
     async close() {

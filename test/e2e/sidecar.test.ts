@@ -95,6 +95,37 @@ describe("ichor sidecar", () => {
     expect((await other.interrupt()).status).toBe(0);
   });
 
+  it("goes on with another key of its own, which it reads at SIGHUP", async () => {
+    const headers = { authorization: `Bearer ${server.rootCredential}` };
+    const admin = createClient(AdminService, createConnectTransport({ baseUrl: server.url, httpVersion: "2" }));
+    const scopes = ["ichor:keyset:watch", "ichor:keys:verify"];
+    const { apiKey, credential: first } = await admin.issueApiKey({ name: "rotated", scopes }, { headers });
+    const file = join(folder.path, "rotated.key");
+    writeFileSync(file, first, { mode: 0o600 });
+    const flags = ["--upstream", server.url, "--credential-file", file, "--listen", "127.0.0.1:0"];
+    const other = startIchor(["sidecar", ...flags], options);
+    const baseUrl = await addressOf(other);
+    const ask = createClient(AdminService, createConnectTransport({ baseUrl, httpVersion: "1.1" })).verifyCredential;
+    const validOf = async () => {
+      const fresh = await admin.issueApiKey({ name: "k" }, { headers });
+      return ask({ credential: fresh.credential }).then(
+        ({ valid }) => valid,
+        () => undefined,
+      );
+    };
+    await expect.poll(validOf, { timeout: 10_000 }).toBe(true);
+    const gracePeriod = { seconds: 0n, nanos: 0 };
+    const second = await admin.rotateApiKey({ keyId: apiKey?.id ?? "", gracePeriod }, { headers });
+    await expect.poll(validOf, { timeout: 10_000 }).toBe(undefined);
+    writeFileSync(file, second.credential, { mode: 0o600 });
+    other.reload();
+    await expect.poll(validOf, { timeout: 10_000 }).toBe(true);
+    const followed = () => other.lines.filter((line) => line.includes("follows the server")).length;
+    await expect.poll(followed, { timeout: 30_000 }).toBeGreaterThanOrEqual(2);
+    expect((await other.interrupt()).status).toBe(0);
+    for (const secret of [first, second.credential]) expect(other.lines.join("\n")).not.toContain(secret);
+  });
+
   it("refuses to start with wrong settings, and tells all of them at once", () => {
     const env = { ICHOR_SIDECAR_LISTEN: "8421", ICHOR_SIDECAR_PORT: "1" };
     const { status, stderr } = runIchor(["sidecar", "--upstream", "keys.example"], { ...options, env });
