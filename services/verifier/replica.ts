@@ -10,7 +10,7 @@ import { KeySetState } from "../core/key-set/key-set-state.ts";
 import { keySetItemsFromProto } from "../wire/key-set.ts";
 import { fromTimestamp } from "../wire/time.ts";
 import type { VerifierClock } from "./clock.ts";
-import type { FeedTrust } from "./feed-trust.ts";
+import { EventRefused, type FeedTrust } from "./feed-trust.ts";
 import { Freshness } from "./freshness.ts";
 
 type WatchEvent = WatchKeySetResponse["event"];
@@ -22,6 +22,8 @@ type Told = Extract<WatchEvent, { case: "delta" | "heartbeat" | "snapshotEnd" }>
 const none = new Uint8Array(0);
 /** Entries that room is made for before they have come, whatever the server promises. */
 const expectedEntriesMax = 4_000_000;
+/** Entries of a snapshot that are taken from who isn't believed, until its end is. */
+const uncheckedEntriesMax = 2 ** 24;
 
 /** The stream broke its contract, or what is known can't be brought up to date: the feed must begin anew. */
 export class ResyncNeeded extends Error {
@@ -38,6 +40,8 @@ interface Draft {
   readonly state: KeySetState;
   readonly storeEpoch: string;
   readonly content: ContentHash;
+  /** How many entries may still come, by what its beginning said; each part counts for one at least. */
+  entriesLeft: number;
 }
 
 /** One feed as it was told: its state, how far it is, and how fresh. */
@@ -137,12 +141,19 @@ export class FeedReplica {
     this.#requireNotBehind(storeEpoch, revision);
     const room = (count: bigint) => Math.min(Number(count), expectedEntriesMax);
     const state = new KeySetState(randomInt(2 ** 32), { marks: room(markCount), tokens: room(revokedTokenCount) });
-    this.#draft = { state, storeEpoch, content: new ContentHash() };
+    const entries = Number(markCount + revokedTokenCount);
+    if (this.#trust && entries > uncheckedEntriesMax) throw new EventRefused("the snapshot is too large");
+    this.#draft = { state, storeEpoch, content: new ContentHash(), entriesLeft: entries + 1 };
   }
 
   async #addToDraft(part: KeySetDelta): Promise<void> {
     if (this.#draft === undefined) throw new ResyncNeeded("items came without a snapshot");
-    if (this.#trust !== undefined) this.#draft.content.add(part);
+    if (this.#trust !== undefined) {
+      this.#draft.entriesLeft -= Math.max(1, entriesOf(part));
+      // Or else memory could be filled with what is thrown away in the end.
+      if (this.#draft.entriesLeft < 0) throw new EventRefused("the snapshot has more parts than it began with");
+      this.#draft.content.add(part);
+    }
     await applyInTurns(this.#draft.state, part, nextTurn);
   }
 
@@ -222,6 +233,10 @@ export class FeedReplica {
     if (revision < this.#catchUpTo || asOfMs < this.#asOfMs) return;
     if (this.freshness.arrived(asOfMs)) this.#asOfMs = asOfMs;
   }
+}
+
+function entriesOf({ marks, revokedTokens, forgottenTokens, changedKeys }: KeySetDelta): number {
+  return marks.length + (revokedTokens.length + forgottenTokens.length + changedKeys.length) / 16;
 }
 
 function itemsOf({ items }: { readonly items?: KeySetItems | undefined }): KeySetDelta {

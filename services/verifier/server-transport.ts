@@ -9,6 +9,9 @@ import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect
  */
 export const silenceMsMax = 4_000;
 
+/** The largest message that is read, in bytes; those of a server are a tenth of it at most. */
+const messageBytesMax = 64 * 1024 * 1024;
+
 /** Certificates in PEM. */
 export interface TransportTls {
   readonly ca?: Buffer;
@@ -133,6 +136,8 @@ function lineTo(place: TransportPlace): Line {
   const nodeOptions =
     "url" in place ? { ...place.tls } : { createConnection: () => connect({ path: place.socketPath }) };
   const session = new Http2SessionManager(baseUrl, {}, nodeOptions);
-  const transport = createConnectTransport({ baseUrl, httpVersion: "2", sessionManager: session });
+  const transport = createConnectTransport({
+    ...{ baseUrl, httpVersion: "2", sessionManager: session, readMaxBytes: messageBytesMax },
+  });
   return { transport, session, waiting: 0, silentSinceMs: undefined, unheardMs: Number.NEGATIVE_INFINITY };
 }

@@ -178,7 +178,17 @@ describe("a verifier that is told a feed key", () => {
     [
       "with a part twice",
       (response) => (response.event.case === "snapshotItems" ? [response, response] : [response]),
-      "is wrong",
+      "snapshot",
+    ],
+    [
+      "of more parts than it began with",
+      (response) => (response.event.case === "snapshotItems" ? Array(1_000).fill(response) : [response]),
+      "more parts than it began with",
+    ],
+    [
+      "that is said to be larger than any",
+      onEach("snapshotBegin", (value) => Object.assign(value, { markCount: 2n ** 24n + 1n })),
+      "too large",
     ],
     ["whose keys nobody told", (response) => (response.event.case === "feedKeys" ? [] : [response]), "isn't believed"],
     [
@@ -424,6 +434,7 @@ describe("the XOR of a feed's items", () => {
     await t.admin().revokeApiKey({ keyId });
     const hiding: Tamper = (response) => {
       const { event } = response;
+      if (event.case === "snapshotBegin") event.value.revokedTokenCount += 300n;
       const items = event.case === "snapshotItems" ? event.value.items : undefined;
       const at = items?.marks.length ? indexOf(items.markedKeys, idBytes(keyId as KeyId)) : -1;
       if (items === undefined || at < 0) return [response];
