@@ -1,8 +1,8 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { installPackages } from "../support/packed-project.ts";
+import { installPackages, linkPackage } from "../support/packed-project.ts";
 import { plainEnvironment, type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
 const data = temporaryFolder("packages-data");
@@ -25,6 +25,29 @@ function run(script: string): unknown {
   writeFileSync(path, script);
   const env = { ...plainEnvironment(), URL_OF: server.url, ROOT: server.rootCredential, AUDIENCE: audience };
   return JSON.parse(execFileSync(process.execPath, [path], { cwd: project.path, env, encoding: "utf8" }));
+}
+
+/** What TypeScript says of a module of the project. */
+function compile(module: string): string {
+  const path = join(project.path, "service.ts");
+  writeFileSync(path, module);
+  const compiler = resolve("node_modules/typescript/bin/tsc");
+  const flags = [
+    "--noEmit",
+    "--strict",
+    "--target",
+    "es2022",
+    "--module",
+    "nodenext",
+    "--skipLibCheck",
+    "--ignoreConfig",
+  ];
+  const types = ["--types", "node", "--typeRoots", resolve("node_modules/@types")];
+  const { stdout } = spawnSync(process.execPath, [compiler, ...flags, ...types, path], {
+    cwd: project.path,
+    encoding: "utf8",
+  });
+  return stdout;
 }
 
 describe("@ichor/verifier and @ichor/client, installed in an empty project", () => {
@@ -92,6 +115,43 @@ describe("@ichor/verifier and @ichor/client, installed in an empty project", () 
         console.log(JSON.stringify(modules.map((one) => Object.keys(one).sort())));
       `),
     ).toEqual([["callerKey", "verifierInterceptor"], ["requireCredential"], ["ichorVerifier"]]);
+  });
+
+  it("have types that a service's own code fits, and that refuse what makes no sense", () => {
+    linkPackage(project.path, "fastify");
+    const told = compile(`
+      import { createServer } from "node:http";
+      import { createRemoteVerifier, createVerifier, type CredentialVerifier, type VerifyResult } from "@ichor/verifier";
+      import { callerKey, verifierInterceptor } from "@ichor/verifier/connect";
+      import { requireCredential, type VerifiedRequest } from "@ichor/verifier/express";
+      import { ichorVerifier } from "@ichor/verifier/fastify";
+      import fastify, { type FastifyRequest } from "fastify";
+
+      const url = "https://keys.example";
+      export const verifiers: CredentialVerifier[] = [
+        createRemoteVerifier({ socketPath: "/run/ichor/sidecar.sock", audience: "a", timeoutMs: 500 }),
+        createVerifier({ url, audience: "a", credential: "c", keys: {} }),
+        createVerifier({ url, audience: "a", credential: "c", keys: { url, credential: "d" } }),
+      ];
+      const [verifier] = verifiers as [CredentialVerifier];
+      const guard = requireCredential(verifier, ({ method, socket }) => ({
+        scopes: [String(method)],
+        ...(socket.remoteAddress !== undefined && { clientIp: socket.remoteAddress }),
+        cost: 2,
+      }));
+      createServer((request: VerifiedRequest, response) => guard(request, response, () => response.end(request.ichor?.ownerId)));
+      verifierInterceptor(verifier, (method) => ({ scopes: [method] }));
+      export const caller: VerifyResult | undefined = callerKey.defaultValue;
+      await fastify().register(ichorVerifier, { verifier, demandOf: ({ ip }: FastifyRequest) => ({ clientIp: ip }) });
+      // @ts-expect-error a scope is a text
+      requireCredential(verifier, { scopes: [1] });
+      // @ts-expect-error what can't verify is no verifier
+      requireCredential({});
+      // @ts-expect-error no such option
+      createRemoteVerifier({ socket: "/run/ichor/sidecar.sock" });
+    `);
+    expect(told).toBe("");
+    expect(compile("export const n: string = 1;")).toContain("TS2322");
   });
 
   it("have the versions of their dependencies that this repository has", () => {
