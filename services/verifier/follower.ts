@@ -111,11 +111,12 @@ export class Follower {
       const retryInMs = this.#nextDelayMs();
       onEvent({ kind: "disconnected", error, retryInMs });
       await new Promise<void>((resolve) => {
-        const cancel = clock.schedule(resolve, retryInMs);
         const end = () => {
           cancel();
+          signal.removeEventListener("abort", end);
           resolve();
         };
+        const cancel = clock.schedule(end, retryInMs);
         signal.addEventListener("abort", end, { once: true });
       });
     }
