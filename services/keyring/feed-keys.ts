@@ -56,6 +56,7 @@ export class FeedKeyRing implements FeedKeys {
   readonly #deps: FeedKeyRingDeps;
   readonly #keys: FollowedSecrets<readonly FeedSecret[]>;
   #told: readonly FeedKey[] = [];
+  #latestMs = 0;
   #onChanged = () => {};
 
   /** Follows the log from now on; `load` makes it complete. */
@@ -84,7 +85,9 @@ export class FeedKeyRing implements FeedKeys {
   }
 
   sign(statement: Uint8Array): FeedSignature | undefined {
-    const signer = currentSigner(this.#keys.secrets ?? [], this.#deps.now());
+    // A clock that is set back lets none sign again that verifiers have left behind.
+    this.#latestMs = Math.max(this.#latestMs, this.#deps.now());
+    const signer = currentSigner(this.#keys.secrets ?? [], this.#latestMs);
     return signer && { signature: sign(null, statement, signer.privateKey), feedKeyId: signer.kid };
   }
 

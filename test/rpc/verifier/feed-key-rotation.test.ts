@@ -6,6 +6,7 @@ import { feedKeyLeadMs } from "../../../services/keyring/feed-keys.ts";
 import { loadMasterKeys } from "../../../services/keyring/master-key.ts";
 import { feedKeyStandings, rotateFeedKey } from "../../../services/keyring/tend-feed-keys.ts";
 import type { VerifierOptions } from "../../../services/verifier/options.ts";
+import { startTestRelay } from "../../support/relay.ts";
 import { startTestApp, type TestApp } from "../../support/test-app.ts";
 import { issueKey } from "../../support/tokens.ts";
 import { makeTestVerifier, startTestVerifier, type TestVerifier } from "../../support/verifier.ts";
@@ -14,7 +15,7 @@ import { watch } from "../../support/watch.ts";
 let t: TestApp;
 let first: string;
 const made: TestVerifier[] = [];
-const servers: TestApp[] = [];
+const servers: { close(): Promise<unknown> }[] = [];
 beforeEach(async () => {
   t = await startTestApp();
   first = (await standings())[0]?.[0] ?? "";
@@ -123,6 +124,25 @@ describe("the feed key's successor", () => {
     expect(await signerOf(follower)).toBe(third.kid);
     // Whoever believes only the first still comes to the last, by the two statements between them.
     expect(await signerOf(await start())).toBe(third.kid);
+  });
+
+  it("is heard of through relays, by who follows them and by who comes later, and believed as at the server", async () => {
+    const relay = await startTestRelay(t, { feedKeys: [first], issuer: "https://ichor.example" });
+    servers.push(relay);
+    const behind = { transport: relay.transport };
+    const follower = await start(t, behind);
+    expect(await signerOf(follower)).toBe(first);
+    const { kid } = await rotate(true);
+    // What the former key signed is believed by nobody who has heard of the next one: the relay begins anew.
+    const hasBegunAnew = () => relay.hub.feeds.every((feed) => !relay.hub.lacks(feed));
+    while (relay.sidecar.verifier.status().feedKeyId !== kid || !hasBegunAnew()) {
+      for (const clock of [t.clock, relay.clock]) clock.advance(500);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(await signerOf(follower)).toBe(kid);
+    const late = await start(t, behind);
+    expect(late.verifier.status()).toMatchObject({ feedKeyId: kid });
+    expect(await signerOf(late)).toBe(kid);
   });
 
   it("isn't believed by who pinned another key, whatever was handed over", async () => {

@@ -67,6 +67,8 @@ describe("the feed keys of a running server", () => {
     const signed = ring.sign(statement);
     expect(signed?.feedKeyId).toBe(second.key.kid);
     expect(next && signed && verify(null, statement, next, signed.signature)).toBe(true);
+    clock.advance(-2);
+    expect(ring.sign(statement)?.feedKeyId).toBe(second.key.kid);
   });
 
   it("are told of once for each change, and not for what verifiers aren't told", async () => {
