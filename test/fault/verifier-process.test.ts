@@ -1,12 +1,11 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { AdminService } from "../../gen/ichor/v1/admin_service_pb.ts";
 import { TokenFormat } from "../../gen/ichor/v1/api_key_pb.ts";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
 import { freePort } from "../support/free-port.ts";
+import { LineProcess } from "../support/line-process.ts";
 import { type ServerProcess, startServer, temporaryFolder } from "../support/server-process.ts";
 
 const audience = "https://api.example";
@@ -17,7 +16,9 @@ const revocations = Number(process.env.ICHOR_TEST_REVOCATIONS ?? 60);
 const folder = temporaryFolder("verifier-process");
 let port: number;
 let server: ServerProcess;
-let service: VerifierProcess;
+let service: LineProcess<Answer>;
+/** When a token that is watched was first refused. */
+const refusals = new Map<string, number>();
 const headers = () => ({ authorization: `Bearer ${server.rootCredential}` });
 const admin = () => createClient(AdminService, createConnectTransport({ baseUrl: server.url, httpVersion: "2" }));
 
@@ -34,7 +35,10 @@ beforeAll(async () => {
     { name: "service", scopes: ["ichor:keyset:watch", `ichor:verify:aud:${audience}`] },
     { headers: headers() },
   );
-  service = await VerifierProcess.start({ url: server.url, credential, audience, maxStaleness });
+  const options = { url: server.url, credential, audience, maxStaleness };
+  service = await LineProcess.start("./verifier-process.mjs", options, ({ refused, atMs }) => {
+    refusals.set(String(refused), Number(atMs));
+  });
 });
 afterAll(async () => {
   await service.stop();
@@ -54,6 +58,17 @@ async function keyWithToken() {
   return { keyId: apiKey?.id ?? "", token };
 }
 
+function refusalOf(token: string): Promise<number> {
+  return vi.waitFor(
+    () => {
+      const atMs = refusals.get(token);
+      if (atMs === undefined) throw new Error("it wasn't refused");
+      return atMs;
+    },
+    { timeout: 30_000, interval: 2 },
+  );
+}
+
 describe("a verifier in another process", () => {
   it("refuses a token as soon as its revocation is committed, many times over", async () => {
     const delaysMs: number[] = [];
@@ -64,7 +79,7 @@ describe("a verifier in another process", () => {
       // The commit lies somewhere within the call: this is more than what passes from it to the refusal.
       const sentMs = Date.now();
       await admin().revokeApiKey({ keyId }, { headers: headers() });
-      delaysMs.push((await service.refusalOf(token)) - sentMs);
+      delaysMs.push((await refusalOf(token)) - sentMs);
     }
     delaysMs.sort((a, b) => a - b);
     expect(delaysMs).toHaveLength(revocations);
@@ -97,58 +112,4 @@ interface Answer {
   readonly unavailable?: string;
   readonly age?: number;
   readonly revision?: string;
-}
-
-/** A process that embeds the verifier, and what it is asked. */
-class VerifierProcess {
-  readonly #child: ChildProcess;
-  readonly #answers = new Map<number, (answer: Answer) => void>();
-  readonly #refusals = new Map<string, number>();
-  #onRefusal: () => void = () => {};
-  #lastId = 0;
-
-  private constructor(child: ChildProcess) {
-    this.#child = child;
-  }
-
-  static async start(options: object): Promise<VerifierProcess> {
-    const script = new URL("../support/verifier-process.mjs", import.meta.url).pathname;
-    const child = spawn(process.execPath, [script, JSON.stringify(options)], { stdio: ["pipe", "pipe", "inherit"] });
-    const one = new VerifierProcess(child);
-    await new Promise<void>((resolve, reject) => {
-      child.once("close", (status) => reject(new Error(`the verifier's process ended with ${status}`)));
-      createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (line) => {
-        const told = JSON.parse(line);
-        if (told.refused !== undefined) {
-          one.#refusals.set(told.refused, told.atMs);
-          one.#onRefusal();
-        } else if (told.id !== undefined) one.#answers.get(told.id)?.(told);
-        else resolve();
-      });
-    });
-    return one;
-  }
-
-  ask(question: object): Promise<Answer> {
-    const id = ++this.#lastId;
-    return new Promise((resolve) => {
-      this.#answers.set(id, resolve);
-      this.#child.stdin?.write(`${JSON.stringify({ id, ...question })}\n`);
-    });
-  }
-
-  /** When a token that is watched was first refused. */
-  async refusalOf(token: string): Promise<number> {
-    for (;;) {
-      const atMs = this.#refusals.get(token);
-      if (atMs !== undefined) return atMs;
-      await new Promise<void>((resolve) => {
-        this.#onRefusal = resolve;
-      });
-    }
-  }
-
-  async stop(): Promise<void> {
-    await this.ask({ close: true });
-  }
 }

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { AdminService } from "../../../gen/ichor/v1/admin_service_pb.ts";
@@ -8,7 +9,8 @@ import { SelfService } from "../../../gen/ichor/v1/self_service_pb.ts";
 import { idBytes, type KeyId } from "../../../services/core/ids.ts";
 import { documented, reasonOfRejection } from "../../support/documented.ts";
 import { followerCredential, startTestRelay, type TestRelay, watchRelay } from "../../support/relay.ts";
-import { startTestSidecar } from "../../support/sidecar.ts";
+import { temporaryFolder } from "../../support/server-process.ts";
+import { sidecarScopes, startTestSidecar } from "../../support/sidecar.ts";
 import { insertTenant, startTestApp, type TestApp } from "../../support/test-app.ts";
 import { derive, issueKey, testAudience } from "../../support/tokens.ts";
 import { startTestVerifier } from "../../support/verifier.ts";
@@ -131,6 +133,20 @@ describe("who follows a relay", () => {
     relay.clock.advance(1_000);
     expect(await stream.until("resyncRequired")).toMatchObject({ reason: ResyncReason.AHEAD, snapshotFollows: true });
     expect((await synced(stream)).revision).toBeGreaterThanOrEqual(point.revision);
+  });
+
+  it("gets all of it from a relay that began with what it had kept in a file", async () => {
+    const { path, remove } = temporaryFolder("relay");
+    const snapshotFile = join(path, "key-set");
+    const { credential: own } = await issueKey(t, { scopes: sidecarScopes });
+    const before = await startTestRelay(t, { snapshotFile, credential: own });
+    await before.close();
+    const { keyId, revision } = await revokeOne();
+    const again = closing(await startTestRelay(t, { snapshotFile, credential: own }));
+    await heard(revision, again);
+    const follower = await synced(closing(watchRelay(again, credential)), revision);
+    expect(follower.state.markOf(idBytes(keyId))).toBe(revoked);
+    remove();
   });
 
   it("is asked to come back when the relay stops", async () => {

@@ -108,4 +108,14 @@ describe("the side-car's configuration", () => {
     expect(live.length).toBeGreaterThan(0);
     expect(live.filter(([name]) => !(name in config))).toEqual([]);
   });
+
+  it("takes a place where others may follow, with a certificate of its own", async () => {
+    expect((await readSidecarConfig({ flags: needed, env: {} })).relay).toBeUndefined();
+    const flags = { ...needed, relayListen: "0.0.0.0:8430", relayTlsCertFile: "/c.pem", relayTlsKeyFile: "/k.pem" };
+    expect((await readSidecarConfig({ flags, env: {} })).relay).toEqual({
+      listen: { host: "0.0.0.0", port: 8430 },
+      tls: { certFile: "/c.pem", keyFile: "/k.pem", clients: undefined },
+    });
+    expect(await faultsOf({ ...needed, relayListen: "8430", relayTlsCertFile: "/c.pem" })).toHaveLength(3);
+  });
 });
