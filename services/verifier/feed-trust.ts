@@ -1,6 +1,6 @@
 import { type KeyObject, verify } from "node:crypto";
 import { type FeedKey, feedKeyId, importFeedKey, isHandedOver } from "../core/key-set/feed-key.ts";
-import { type FeedStatement, feedStatementBytes } from "../core/key-set/feed-statement.ts";
+import { type FeedSignature, type FeedStatement, feedStatementBytes } from "../core/key-set/feed-statement.ts";
 import { clockSkewMsMax } from "./freshness.ts";
 
 /** Keys that are looked at in one message. */
@@ -25,10 +25,11 @@ export interface TrustOptions {
   readonly issuer: string | undefined;
 }
 
-/** What a signature comes with. */
-interface Signed {
-  readonly signature: Uint8Array;
-  readonly feedKeyId: string;
+interface KnownKey {
+  readonly told: FeedKey;
+  readonly key: KeyObject;
+  /** Who handed over to it, and was believed. */
+  readonly predecessorId: string | undefined;
 }
 
 /**
@@ -44,7 +45,7 @@ export class FeedTrust {
   readonly #believed: Set<string>;
   readonly #superseded = new Set<string>();
   /** Keys that are believed or were. */
-  readonly #known = new Map<string, { readonly told: FeedKey; readonly key: KeyObject; predecessorId?: string }>();
+  readonly #known = new Map<string, KnownKey>();
   #signedBy = "";
   /** As of when each feed of this stream was told to be. */
   readonly #asOfMs = new Map<string, number>();
@@ -84,14 +85,14 @@ export class FeedTrust {
       if (this.#superseded.has(id)) continue;
       const predecessorId = this.#voucherOf(one);
       if (learns || predecessorId !== undefined) this.#believed.add(id);
-      if (!this.#believed.has(id)) continue;
-      const key = importFeedKey(one.publicKey);
-      this.#known.set(id, { told: one, key, ...(predecessorId !== undefined && { predecessorId }) });
+      // Whom it followed, once that was said, isn't forgotten because somebody leaves it out.
+      if (!this.#believed.has(id) || this.#known.get(id)?.predecessorId !== undefined) continue;
+      this.#known.set(id, { told: one, key: importFeedKey(one.publicKey), predecessorId });
     }
   }
 
   /** Throws EventRefused unless a key that is believed has signed this for the stream's issuer and tenant. */
-  check({ signature, feedKeyId: id }: Signed, told: Omit<FeedStatement, keyof Identity>): void {
+  check({ signature, feedKeyId: id }: FeedSignature, told: Omit<FeedStatement, keyof Identity>): void {
     const known = this.#believed.has(id) ? this.#known.get(id) : undefined;
     if (known === undefined) {
       const by = id === "" ? "by nobody" : `by ${id.slice(0, 64)}, which isn't believed`;

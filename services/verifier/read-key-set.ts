@@ -51,8 +51,11 @@ export async function readKeySet(
         identity = event.value;
         trust.begin(identity);
       } else if (event.case === "feedKeys") trust.take(feedKeysFromProto(event.value));
-      else if (isOf(response, publicFeed)) await feed.take(response);
-      if (event.case === "snapshotEnd") asOf = event.value.asOf;
+      else if (isOf(response, publicFeed)) {
+        await feed.take(response);
+        // Only now is it known to be authentic.
+        if (event.case === "snapshotEnd") asOf = event.value.asOf;
+      }
     }
   } catch (cause) {
     if (cause instanceof EventRefused) throw cause;

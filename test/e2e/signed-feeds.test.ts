@@ -4,11 +4,12 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { create } from "@bufbuild/protobuf";
+import { sizeDelimitedEncode } from "@bufbuild/protobuf/wire";
 import { type ConnectRouter, createClient } from "@connectrpc/connect";
 import { connectNodeAdapter, createConnectTransport } from "@connectrpc/connect-node";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { DerivationService } from "../../gen/ichor/v1/derivation_service_pb.ts";
-import { FeedKeySchema } from "../../gen/ichor/v1/key_set_pb.ts";
+import { FeedKeySchema, WatchKeySetResponseSchema } from "../../gen/ichor/v1/key_set_pb.ts";
 import { createListener } from "../../services/http/listener.ts";
 import { EventRefused } from "../../services/verifier/feed-trust.ts";
 import { readKeySet } from "../../services/verifier/read-key-set.ts";
@@ -80,6 +81,15 @@ describe("GET /v1/keyset", () => {
       readKeySet(new Uint8Array(), { feedKeys: [feedKey], issuer: server.url }),
     ];
     for (const one of refused) await expect(one).rejects.toBeInstanceOf(EventRefused);
+    // Nor what is put beside it.
+    const asOf = { seconds: BigInt(2 ** 33), nanos: 0 };
+    for (const feed of ["public", "other"]) {
+      const more = create(WatchKeySetResponseSchema, { event: { case: "snapshotEnd", value: { feed, asOf } } });
+      const longer = Buffer.concat([body, sizeDelimitedEncode(WatchKeySetResponseSchema, more)]);
+      const read = await readKeySet(longer, { feedKeys: [feedKey], issuer: server.url }).catch((error) => error);
+      if (feed === "public") expect(read).toBeInstanceOf(EventRefused);
+      else expect(wordsOf(read)).toEqual(wordsOf(keySet));
+    }
     // Not a byte of what it says can be another one.
     for (let at = 0; at < body.length; at += 7) {
       const other = Uint8Array.from(body);

@@ -79,6 +79,17 @@ describe("trust in feed keys", () => {
     expect(() => b.says(trust)).toThrow("isn't believed");
   });
 
+  it("leaves it also if somebody leaves out who followed whom", () => {
+    const trust = trusting([a.id]);
+    trust.take([a.told(), b.told(a)]);
+    trust.take([a.told(), b.told()]);
+    b.says(trust);
+    expect(() => a.says(trust)).toThrow("isn't believed");
+    const told = trusting([a.id]);
+    told.take([...trust.known]);
+    b.says(told);
+  });
+
   it("isn't taken from a key by who tells that it is its own successor's successor", () => {
     const trust = trusting([a.id, b.id]);
     // The first signature is none; then both are right, in a ring.
