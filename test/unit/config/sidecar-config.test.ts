@@ -109,6 +109,17 @@ describe("the side-car's configuration", () => {
     expect(live.filter(([name]) => !(name in config))).toEqual([]);
   });
 
+  it("takes feed keys by their thumbprints, and the issuer that they sign for, and neither alone", async () => {
+    const feedKeys = ["a".repeat(43), "b".repeat(43)];
+    const flags = { ...needed, feedKeys: feedKeys.join(","), issuer: "https://keys.example" };
+    expect(await readSidecarConfig({ flags, env: {} })).toMatchObject({ feedKeys, issuer: "https://keys.example" });
+    expect(await faultsOf({ ...needed, issuer: flags.issuer })).toEqual(["--feed-keys and --issuer go together"]);
+    expect(await faultsOf({ ...needed, feedKeys: flags.feedKeys })).toEqual(["--feed-keys and --issuer go together"]);
+    expect(await faultsOf({ ...flags, feedKeys: "short" })).toContainEqual(
+      expect.stringMatching(/^--feed-keys has an item 1 that must be a thumbprint/),
+    );
+  });
+
   it("takes a place where others may follow, with a certificate of its own", async () => {
     expect((await readSidecarConfig({ flags: needed, env: {} })).relay).toBeUndefined();
     const flags = { ...needed, relayListen: "0.0.0.0:8430", relayTlsCertFile: "/c.pem", relayTlsKeyFile: "/k.pem" };
