@@ -3,6 +3,7 @@ import type { OpenWakeChannel, WakeChannel, WakeListener } from "../changes/wake
 import type { RateLimiter } from "../limits/limiter-port.ts";
 import { sumMetrics } from "../telemetry/sum-metrics.ts";
 import type { Family } from "./family-port.ts";
+import { closeUntaken } from "./given-connections.ts";
 import { type FamilyMessage, familyMessageOf } from "./messages.ts";
 import { WorkersFailed } from "./workers-failed.ts";
 
@@ -118,6 +119,7 @@ export class PrimaryFamily implements Family {
     if (this.#ending) return;
     const { log } = this.#deps;
     const worker = cluster.fork();
+    closeUntaken(worker);
     const startMs = performance.now();
     this.#workers.add(worker);
     this.#starting.add(worker);

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createVerifier } from "../../services/verifier/create-verifier.ts";
@@ -140,6 +141,28 @@ function describeWorkers(name: string, makeStore: (folder: string) => Promise<Te
       const answers = await Promise.all(acknowledged.map((credential) => admin("VerifyCredential", { credential })));
       expect(answers.filter(({ body }) => body.valid !== true)).toEqual([]);
       expect(server.log.filter((line) => line.includes("a worker has ended"))).toHaveLength(1);
+    });
+
+    it("ends the connection that a worker was given and hadn't taken when it was killed", async () => {
+      const [victim = 0] = childrenOf(server.pid);
+      const connections = 8;
+      let ended = 0;
+      process.kill(victim, "SIGSTOP");
+      for (let i = 0; i < connections; i++) {
+        const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
+        socket.end("GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        socket.on("error", () => {}).on("close", () => ended++);
+        socket.resume();
+      }
+      const untilEnded = async (count: number) => {
+        while (ended < count) await new Promise((resolve) => setImmediate(resolve));
+      };
+      // A worker gets the next one when it has taken the one before.
+      await untilEnded(connections - 1);
+      process.kill(victim, "SIGKILL");
+      await untilEnded(connections);
+      while (childrenOf(server.pid).includes(victim) || childrenOf(server.pid).length < workers)
+        await new Promise((resolve) => setImmediate(resolve));
     });
 
     it("tells that hints are heard by all of them", async () => {
