@@ -111,7 +111,8 @@ export class KeySetHub {
       const channel = isFollowed ? followed : this.#channelOf(publicFeed, feed, feed.tenant);
       if (!isFollowed) feed.advance(at.position);
       const value = { tenantId, issuer: issuerOf(this.#deps.issuer(), feed.tenant) };
-      const frames = beginning([eventFrame({ case: "subscribed", value }), this.#feedKeysFrame()], channel.snapshot());
+      const keys = () => this.#feedKeysFrame();
+      const frames = wholeKeySet(eventFrame({ case: "subscribed", value }), keys, channel.snapshot());
       if (!isFollowed) channel.close();
       return frames;
     });
@@ -249,9 +250,17 @@ export class KeySetHub {
   }
 }
 
-function* beginning(first: readonly Frame[], rest: Iterable<Frame>): Generator<Frame> {
-  yield* first;
-  yield* rest;
+/** The keys are told once more before the signed end, if there is another one by then: it may be the one that signed. */
+function* wholeKeySet(first: Frame, keys: () => Frame, snapshot: Iterable<Frame>): Generator<Frame> {
+  yield first;
+  const toldKeys = keys();
+  let last = toldKeys;
+  for (const frame of snapshot) {
+    yield last;
+    last = frame;
+  }
+  if (keys() !== toldKeys) yield keys();
+  yield last;
 }
 
 const resyncReasons = {

@@ -87,9 +87,13 @@ export class RelayHub implements Onward {
     this.book.onRise(acknowledge);
   }
 
-  /** Checks callers again whose keys changed. */
+  /**
+   * Checks callers again whose keys changed. One whose key is named goes also if the server can't be asked: whoever keeps it
+   * from being asked about a revoked key must not keep its stream.
+   */
   changed(changes: RecordChanges): void {
-    this.#streams.recheck(({ keyId }) => changes.of === "all" || changes.keyIds.includes(keyId));
+    if (changes.of === "all") this.#streams.recheck(() => true);
+    else this.#streams.recheck(({ keyId }) => changes.keyIds.includes(keyId), true);
   }
 
   /** Brings a stream up to date, from after `subscribed`, and has it follow until it ends. Throws DRAINING. */

@@ -52,9 +52,9 @@ export class OpenStreams implements EndListener<Subscriber> {
     if (this.#all.size === 0) this.#cancelTimer();
   }
 
-  /** Checks again those whose callers may have ended. */
-  recheck(mayHaveEnded: (caller: StreamCaller) => boolean): void {
-    for (const subscriber of this.#all) if (mayHaveEnded(subscriber)) void subscriber.recheck();
+  /** Checks again those whose callers may have ended; `surely` as in `Subscriber.recheck`. */
+  recheck(mayHaveEnded: (caller: StreamCaller) => boolean, surely = false): void {
+    for (const subscriber of this.#all) if (mayHaveEnded(subscriber)) void subscriber.recheck(surely);
   }
 
   #beat(): void {

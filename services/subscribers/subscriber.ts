@@ -132,12 +132,16 @@ export class Subscriber implements Follower, LastingStream {
     this.#end([eventFrame({ case: "drain", value: { retryAfter: toDuration(retryAfterMs) } })]);
   }
 
-  /** Ends the stream unless its caller would still be let in. */
-  async recheck(): Promise<void> {
+  /**
+   * Ends the stream unless its caller would still be let in.
+   *
+   * @param surely whether also if that can't be told: it has surely changed, and others hold up the answer
+   */
+  async recheck(surely = false): Promise<void> {
     try {
       await this.#call.recheck();
     } catch (reason) {
-      if (isCallerRefusal(reason)) this.#end([], reason);
+      if (surely || isCallerRefusal(reason)) this.#end([], reason);
     }
   }
 

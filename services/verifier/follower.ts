@@ -11,6 +11,8 @@ import { type FeedReplica, ResyncNeeded } from "./replica.ts";
 /** Longest time between two attempts to connect, in ms; full jitter below it. */
 export const reconnectMsMax = 15_000;
 const reconnectMsFirst = 500;
+/** Least that is waited when a stream says that it drains, whatever it says, in ms. */
+const drainMsLeast = 100;
 /** Heartbeats that may be missing before the connection counts as dead. */
 const silentHeartbeats = 3;
 const heartbeatMsDefault = 2_000;
@@ -127,7 +129,7 @@ export class Follower {
     const { jitter } = this.#parts.settings;
     const told = this.#retryAfterMs;
     this.#retryAfterMs = undefined;
-    if (told !== undefined) return Math.min(told, reconnectMsMax);
+    if (told !== undefined) return Math.min(Math.max(told, drainMsLeast), reconnectMsMax);
     const most = Math.min(reconnectMsFirst * 2 ** this.#attempts, reconnectMsMax);
     this.#attempts++;
     return jitter() * most;
