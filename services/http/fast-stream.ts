@@ -92,14 +92,20 @@ class StreamedCall implements BodyReceiver, StreamDone {
       return;
     }
     const sink = new Http2FrameSink(this.#stream, this.#protocol);
-    this.#deps.pipeline.stream(this.#method, request, this.#carrier, sink, this);
+    try {
+      this.#deps.pipeline.stream(this.#method, request, this.#carrier, sink, this);
+    } catch (err) {
+      this.#notDelivered(err);
+    }
   }
 
   faulty(thrown: unknown): void {
     const { name } = this.#method;
-    void this.#screen().then((screened) => {
-      if (screened) this.done(this.#deps.pipeline.refuse(name, false, this.#carrier, thrown, screened));
-    });
+    void this.#screen()
+      .then((screened) => {
+        if (screened) this.done(this.#deps.pipeline.refuse(name, false, this.#carrier, thrown, screened));
+      })
+      .catch((err: unknown) => this.#notDelivered(err));
   }
 
   /** Asked at most once, and only for what is large or faulty; undefined: the caller has been refused. */
@@ -118,8 +124,12 @@ class StreamedCall implements BodyReceiver, StreamDone {
       if (!stream.readableEnded) endUnreadStream(stream);
       this.#protocol.end(stream, error);
     } catch (err) {
-      this.#deps.log.error({ method: this.#method.name, err }, "answer not delivered");
+      this.#notDelivered(err);
     }
+  }
+
+  #notDelivered(err: unknown): void {
+    this.#deps.log.error({ method: this.#method.name, err }, "answer not delivered");
   }
 }
 

@@ -201,9 +201,14 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   const steps: StreamSteps<Progress> = {
     recheck: async (access, progress) => void (await authorize({ access }, progress)),
     settle(progress, refusal) {
-      if (refusal !== undefined) return fail(progress, refusal);
-      finish(progress, undefined);
-      return undefined;
+      try {
+        if (refusal !== undefined) return fail(progress, refusal);
+        finish(progress, undefined);
+        return undefined;
+      } catch (thrown) {
+        // Nobody waits who could catch it: that an end can't be recorded must not end the process.
+        return failureOf(thrown, false).error;
+      }
     },
   };
 
