@@ -204,6 +204,8 @@ export class Follower {
     this.#connected = true;
     this.#ackedRevision = -1n;
     this.#ackWanted = false;
+    // Whoever resumes gets no other snapshot in the place of one that was cut off.
+    this.#snapshots.clear();
     for (const feed of this.#parts.feeds.values()) feed.streamBegins();
     this.#parts.onSubscribed({ tenantId, issuer });
     this.#parts.settings.onEvent({ kind: "connected", subscriptionId });
