@@ -16,6 +16,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { machineFacts } from "./lib/machine.mjs";
+import { summaryOf, timed } from "./lib/times.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -199,17 +200,4 @@ function caller(url, credential) {
     if (response.status !== 200) throw new Error(`${method}: ${JSON.stringify(answer)}`);
     return answer;
   };
-}
-
-async function timed(list, work) {
-  const begunMs = performance.now();
-  const result = await work();
-  list.push(performance.now() - begunMs);
-  return result;
-}
-
-function summaryOf(list) {
-  const sorted = [...list].sort((x, y) => x - y);
-  const at = (share) => Number(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))].toFixed(1));
-  return { "p50 ms": at(0.5), "p99 ms": at(0.99), "max ms": at(1) };
 }
